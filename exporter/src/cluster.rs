@@ -10,6 +10,7 @@ mod informational;
 mod kubeconfig;
 mod own_secrets;
 mod plugin;
+mod provider;
 mod proxy;
 mod renewal;
 mod server_in_use;

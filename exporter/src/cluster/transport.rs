@@ -24,6 +24,7 @@ use super::connector::Connector;
 use super::informational::InformationalLimit;
 use super::own_secrets::{HidingBody, RecentSecrets};
 use super::plugin::{self, Credentials, Printed, Turn};
+use super::provider::{self, Provider};
 use super::proxy::Protocol;
 use super::system_authorities::check_system_authorities;
 use super::tls::{self, Identity};
@@ -143,11 +144,13 @@ fn client(
         Some(Protocol::Http { authorization }) => authorization,
         _ => None,
     };
+    let provider = Provider::of_user(&config.auth_info);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(authorization)
         .layer(config.extra_headers_layer().map_err(failed)?)
         .service(service_fn(move |mut request: Request<Body>| {
+            provider::has_token(&request);
             // This line does not log the headers, because they contain credentials.
             tracing::debug!("requesting {} {}", request.method(), request.uri());
             let secrets = RECENT_SECRETS.with(request.headers(), proxy_secrets.as_ref());
@@ -165,6 +168,11 @@ fn client(
                 Ok::<_, BoxError>(response.map(|body| HidingBody::new(body, secrets, is_error)))
             }
         }));
+    let service = service.boxed_clone();
+    let service = match provider {
+        Some(provider) => provider.service(service),
+        None => service,
+    };
     let client = ClientBuilder::new(service, config.default_namespace);
     let client = client.with_valid_until(expires).build();
     Ok(Connected { client, accepted })

@@ -2,6 +2,7 @@
 //! kinds, servers that do not answer, and secrets in the wrong place.
 
 use std::io::Read;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::api::Api;
 use super::authority::Authority;
 use super::credentials::{accepts, answer, is_running, is_synced, plugin, startup_error, watching};
-use super::support::{Directory, PROGRAM, eventually, run, signal};
+use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run, signal};
 
 /// A certificate that is not Base64.
 const NOT_BASE64: &str = "-----BEGIN CERTIFICATE-----\nMIIB!!!!\n-----END CERTIFICATE-----\n";
@@ -200,6 +201,32 @@ fn a_check_of_permissions_kills_its_plugin_when_it_is_stopped() {
             (!pids.split_whitespace().any(is_running)).then_some(())
         });
     }
+}
+
+#[test]
+fn an_identity_provider_that_does_not_answer_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let provider = listener.local_addr().unwrap();
+    let authority = Authority::new("provider");
+    let api = Api::start_secure();
+    let directory = Directory::new("silent-provider");
+    let roots = directory.write("roots.pem", &authority.pem());
+    let user = json!({ "auth-provider": { "name": "oidc", "config": {
+        "client-id": "ksm", "client-secret": "whisper", "refresh-token": "again",
+        "idp-issuer-url": format!("https://{provider}/hidden-tenant"), "id-token": "e30.eyJleHAiOjF9.old",
+    } } });
+    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+    let exporter = Exporter::of_command(
+        Command::new(PROGRAM)
+            .args(PORTS)
+            .args(["--resources=pods", "--kubeconfig", &kubeconfig])
+            .env("SSL_CERT_FILE", roots),
+    );
+    exporter.tells(&format!(
+        "the identity provider {provider} (idp-issuer-url) sends no token within 10s"
+    ));
+    assert!(api.asked().is_empty());
+    assert!(!exporter.log().contains("whisper"), "{}", exporter.log());
 }
 
 #[test]
