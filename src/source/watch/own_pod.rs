@@ -34,15 +34,24 @@ pub(super) struct Replicas {
     pub(super) ordinal: u32,
 }
 
-/// The fields of a pod that name its controller.
+/// The fields of a pod that identify the pod and its controller.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PodOwners {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
     metadata: OwnerMetadata,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OwnerMetadata {
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    name: String,
     #[serde(default)]
     owner_references: Vec<OwnerReference>,
 }
@@ -59,6 +68,9 @@ struct OwnerReference {
 
 /// Maximum size of the response. A pod is always smaller.
 const MAX_POD_BYTES: usize = 4 << 20;
+
+const OTHER_OBJECT: &str = "the response is another object than the requested pod; check whether a proxy changes \
+                            requests or responses of the API server";
 
 // === impl OwnPod ===
 
@@ -108,11 +120,22 @@ impl OwnPod {
             .map_err(|error| Failure::new(FailureReason::Rejected, error.to_string()))
     }
 
+    /// Whether the response is this pod.
+    fn is_in(&self, pod: &PodOwners) -> bool {
+        (pod.api_version.is_empty() || pod.api_version == "v1")
+            && (pod.kind.is_empty() || pod.kind == "Pod")
+            && pod.metadata.namespace == self.namespace
+            && pod.metadata.name == self.name
+    }
+
     /// Returns the StatefulSet that controls the pod in `json`.
     fn replicas_of(&self, json: &[u8]) -> Result<Replicas, Failure> {
         let rejected = |message| Failure::new(FailureReason::Rejected, message);
         let pod: PodOwners = serde_json::from_slice(json)
             .map_err(|_| Failure::new(FailureReason::DecodeError, "the response is not a pod"))?;
+        if !self.is_in(&pod) {
+            return Err(rejected(OTHER_OBJECT));
+        }
         let mut owners = pod.metadata.owner_references.into_iter();
         let set = owners.find(|own| {
             own.controller && own.api_version == "apps/v1" && own.kind == "StatefulSet"

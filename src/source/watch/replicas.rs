@@ -1,9 +1,11 @@
 //! Derives the shard from a StatefulSet, if the replicas of this StatefulSet share the objects of the cluster. The
 //! number of shards is the number of replicas, and the ordinal of the pod determines the shard of this replica.
 
+use std::mem;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use kube_protobuf::Envelope;
 use serde::Deserialize;
 
 use super::context::WatchContext;
@@ -13,7 +15,7 @@ use super::own_pod::{OwnPod, Replicas};
 use super::request::Target;
 use super::shard_control::ShardControl;
 use super::sink::ListWatchSink;
-use crate::decode::{DecodeError, Encoded, Fields, decode};
+use crate::decode::{DecodeError, Encoded, Encoding, Fields, decode};
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
 use crate::source::health::Health;
@@ -23,16 +25,25 @@ struct ReplicaSink {
     shards: Arc<ShardControl>,
     health: Health,
     resource: ResourceInfo,
+    namespace: String,
     replicas: Replicas,
     is_by_range: bool,
     version: String,
     /// Whether the StatefulSet has been received and decoded.
     is_found: bool,
+    /// Whether the log contains a warning about an object that is not in the requested list.
+    has_warned: bool,
 }
 
 /// The fields of a StatefulSet that [`ReplicaSink`] reads.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ReplicaCount {
+    /// Empty in the items of lists, like the kind.
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
     metadata: Metadata,
     /// Required, because a StatefulSet without a specification would count as one replica. The API server always sends
     /// this field.
@@ -44,6 +55,8 @@ struct ReplicaCount {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
+    #[serde(default)]
+    namespace: String,
     name: String,
     #[serde(default)]
     resource_version: String,
@@ -84,7 +97,7 @@ pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     };
     let resource = ResourceInfo::of::<StatefulSet>();
     let target = Target {
-        namespace: Some(pod.namespace),
+        namespace: Some(pod.namespace.clone()),
         field_selector: Some(format!("metadata.name={}", replicas.name)),
         ..Target::all(resource.clone())
     };
@@ -92,10 +105,12 @@ pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
         shards: Arc::clone(&context.shards),
         health: context.health.clone(),
         resource,
+        namespace: pod.namespace,
         replicas,
         is_by_range: context.config.metrics.shard().is_by_range(),
         version: String::new(),
         is_found: false,
+        has_warned: false,
     };
     let feed = context.feed(&target);
     let reflector = context.unsharded_reflector(sink, target, feed, &metrics);
@@ -110,11 +125,43 @@ impl ReplicaSink {
         self.version.clone_from(&set.metadata.resource_version);
         Ok(set)
     }
+
+    /// Whether an object is a StatefulSet of the requested namespace. If the result is false, a proxy or an unusual
+    /// server ignores a part of the request. Another object with the same name must not determine the shard.
+    fn is_requested(&self, set: &ReplicaCount, object: Encoded<'_>) -> bool {
+        let is_kind = |api_version: &str, kind: &str| {
+            (kind.is_empty() || kind == self.resource.kind())
+                && (api_version.is_empty() || api_version == self.resource.api_version())
+        };
+        let envelope = match object.encoding() {
+            Encoding::Json => None,
+            Encoding::Protobuf(_) => Envelope::parse(object.bytes()).ok(),
+        };
+        set.metadata.namespace == self.namespace
+            && is_kind(&set.api_version, &set.kind)
+            && envelope.is_none_or(|own| is_kind(own.api_version(), own.kind()))
+    }
+
+    fn warn_not_requested(&mut self) {
+        if !mem::replace(&mut self.has_warned, true) {
+            tracing::warn!(
+                namespace = %self.namespace,
+                name = %self.replicas.name,
+                "the response to the request for the StatefulSet of the shards has an object of another namespace or \
+                 another kind; the exporter ignores this object, and the shard stays the same; check whether a proxy \
+                 changes requests or responses of the API server"
+            );
+        }
+    }
 }
 
 impl ListWatchSink for ReplicaSink {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         let set = self.read(object)?;
+        if !self.is_requested(&set, object) {
+            self.warn_not_requested();
+            return Ok(());
+        }
         // Other StatefulSets are ignored here, because a proxy or an unusual server may ignore the field selector of
         // the request.
         if set.metadata.name != self.replicas.name {

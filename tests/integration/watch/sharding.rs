@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::log::Log;
 use super::{Running, config_map, exposed, metrics, server, start, text};
 use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::registry::Shard;
@@ -386,6 +387,70 @@ async fn a_hand_over_does_not_wait_for_ever_and_can_be_switched_off() {
     assert_eq!(by_default.config_maps(), all(&server));
     pass(Duration::from_secs(110)).await;
     assert_eq!(by_default.config_maps(), off.config_maps());
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_were_not_requested_do_not_change_the_shard() {
+    let mut other_namespace = stateful_set(Some(1));
+    other_namespace["metadata"]["namespace"] = json!("zzz");
+    let mut other_kind = stateful_set(Some(1));
+    other_kind["kind"] = json!("Deployment");
+    let mut other_group = stateful_set(Some(1));
+    other_group["apiVersion"] = json!("apps.example.com/v1");
+    for other in [other_namespace, other_kind, other_group] {
+        let (log, _guard) = Log::begin();
+        let server = big_server();
+        server.put("statefulsets", stateful_set(Some(3)));
+        server.put("pods", exporter("ksm", "ksm-1"));
+        let running = start(&server, metrics(), |watch| {
+            watch.shard_of_pod("monitoring", "ksm-1")
+        });
+        running.ready().await;
+        let before = running.config_maps();
+        for event in ["MODIFIED", "ADDED"] {
+            server.send_event("statefulsets", event, &other);
+            pass(Duration::from_secs(60)).await;
+        }
+        let item = stateful_set(Some(3));
+        let list = json!({ "metadata": { "resourceVersion": "300" }, "items": [item, other] });
+        let list: &'static str = list.to_string().leak();
+        for on in [On::StreamingList, On::List] {
+            server.fault(on, "statefulsets", usize::MAX, Fault::Body(list));
+        }
+        server.expire_watches("statefulsets");
+        pass(Duration::from_secs(60)).await;
+        assert_eq!(running.handle.shard().total(), 3, "{other}");
+        assert_eq!(running.config_maps(), before);
+        assert_eq!(log.lines(&["another namespace or another kind"]).len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_object_instead_of_the_pod_does_not_set_the_shard() {
+    for (field, value) in [
+        ("/metadata/name", "ksm-2"),
+        ("/metadata/namespace", "zzz"),
+        ("/kind", "ConfigMap"),
+    ] {
+        let server = big_server();
+        server.put("statefulsets", stateful_set(Some(3)));
+        let mut pod = exporter("ksm", "ksm-1");
+        pod["kind"] = json!("Pod");
+        server.put("pods", pod.clone());
+        *pod.pointer_mut(field).unwrap() = json!(value);
+        let body: &'static str = pod.to_string().leak();
+        server.fault(On::Any, "pods", usize::MAX, Fault::Body(body));
+        let running = start(&server, metrics(), |watch| {
+            watch.shard_of_pod("monitoring", "ksm-1")
+        });
+        let sharding = || running.health.snapshot().sharding.unwrap_or_default();
+        eventually("another object", || {
+            sharding().contains("another object than the requested pod")
+        })
+        .await;
+        server.heal();
+        running.ready().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
