@@ -61,7 +61,7 @@ fn the_host_may_feed_only_the_metadata_of_an_object_that_only_provides_labels() 
     let mut pods = writer(&metrics, BuiltIn::Pods);
     pods.apply_json(pod("shop", "cart", "n").to_string().as_bytes())
         .unwrap();
-    let samples = metrics.render();
+    let samples = lines(&metrics).concat();
     assert!(samples.contains("team=\"a\""), "{samples}");
 }
 
