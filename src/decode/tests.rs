@@ -57,7 +57,7 @@ fn an_object_with_only_metadata_is_refused_wherever_its_kind_is() {
         for fields in [
             Fields::All,
             Fields::whole_object(),
-            Fields::union(vec![Some(vec!["metadata.labels"])]),
+            Fields::union(vec![Some(vec!["metadata.labels", "spec"])]),
         ] {
             let typed = decode::<Pod>("Pod", object, &fields).map(drop);
             let value = decode::<serde_json::Value>("Widget", object, &fields).map(drop);
@@ -69,6 +69,11 @@ fn an_object_with_only_metadata_is_refused_wherever_its_kind_is() {
             }
         }
     }
+    // If families read only the metadata, the object has all their fields.
+    let json = format!(r#"{{{kind},{metadata}}}"#);
+    let fields = Fields::union(vec![Some(vec!["metadata.name"])]);
+    let metadata = decode::<Metadata>("Widget", Encoding::Json.object(json.as_bytes()), &fields);
+    assert!(metadata.is_ok());
     // Other fields with this name are not the kind of the object.
     let owner = format!(
         r#"{{"metadata":{{"name":"a","ownerReferences":[{{{kind}}}]}},"spec":{{{kind}}}}}"#

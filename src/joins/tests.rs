@@ -59,8 +59,7 @@ fn the_host_may_feed_only_the_metadata_of_an_object_that_only_provides_labels() 
     let fed = namespaces.apply_json(partial.to_string().as_bytes());
     assert!(fed.is_ok(), "{fed:?}");
     let mut pods = writer(&metrics, BuiltIn::Pods);
-    pods.apply_json(pod("shop", "cart", "n").to_string().as_bytes())
-        .unwrap();
+    apply(&mut pods, &created(pod("shop", "cart", "n")));
     let samples = lines(&metrics).concat();
     assert!(samples.contains("team=\"a\""), "{samples}");
 }

@@ -161,7 +161,9 @@ fn a_file_that_ends_in_a_broken_document_keeps_its_objects_if_it_becomes_shorter
 fn with_held_changes_the_objects_of_an_emptied_file_or_directory_stay_for_a_time() {
     let hour = Duration::from_secs(3600);
     for (at_most, stays) in [(hour, true), (Duration::ZERO, false)] {
-        let files = Files::new("emptied-for", &[("a/a.yaml", GOOD), ("b.yaml", "# b\n")]);
+        let files = Files::new("emptied-for", &[("b.yaml", "# b\n")]);
+        std::fs::create_dir(files.0.join("a")).unwrap();
+        std::fs::write(files.0.join("a/a.yaml"), GOOD).unwrap();
         let metrics = metrics();
         let paths = [files.0.join("a"), files.0.join("b.yaml")];
         let feed = ManifestSource::new(paths).open(&metrics);
