@@ -12,6 +12,7 @@ mod clock;
 mod driver;
 mod leadership;
 mod machine;
+mod problems;
 mod record;
 mod timing;
 
@@ -28,6 +29,7 @@ use crate::options::{HighAvailability, SourceOptions, names};
 use clock::uptime;
 use driver::{Driver, LeaseClient};
 use machine::{Election, Uptime};
+use problems::Problems;
 use timing::Timing;
 
 pub(crate) use leadership::Leadership;
@@ -117,6 +119,7 @@ impl Candidate {
             election: Election::new(self.identity, timing, self.options.on_outage),
             timing,
             leases: self.leases,
+            problems: Problems::default(),
             leadership: self.leadership,
             exported: Arc::new(exported),
             leave: left,

@@ -13,9 +13,9 @@ use tokio::time::{sleep, timeout};
 use super::clock::uptime;
 use super::leadership::Leadership;
 use super::machine::{Election, Outcome, Request, Step, Uptime};
+use super::problems::{CONFLICTS, Problems, problem_text};
 use super::record::{Exported, LeaseRecord, duration_seconds, lease_resource, new_lease};
 use super::timing::Timing;
-use crate::humanize::visible_line;
 use crate::options::LONGEST_LEASE;
 use crate::pace::Pace;
 
@@ -24,6 +24,7 @@ pub(super) struct Driver {
     pub(super) election: Election,
     pub(super) timing: Timing,
     pub(super) leases: LeaseClient,
+    pub(super) problems: Problems,
     pub(super) leadership: Leadership,
     pub(super) exported: Arc<ExportedFn>,
     /// The time at which the hand-over must end; `None` until this replica starts to shut down.
@@ -51,14 +52,12 @@ pub(super) struct LeaseClient {
 /// changes in a way that the election does not expect, for example because a webhook removes annotations. Without the
 /// limit, the election would send its next request immediately, again and again.
 const MAX_REQUESTS: u32 = 20;
-/// Maximum length of a message of the API server in the log and on the landing page, in characters.
-const MAX_MESSAGE: usize = 300;
 
 const NOT_WRITTEN: &str = "the response to a write has another leader than the written Lease; a server between this \
                            replica and the API server may send outdated responses";
 
-const NOT_A_LEASE: &str = "the response is not a Lease; check whether a proxy changes requests or responses of the API \
-                           server";
+const NOT_A_LEASE: &str = "the response is not the requested Lease, or has no resource version; check whether a proxy \
+                           changes requests or responses of the API server";
 
 // === impl Driver ===
 
@@ -97,16 +96,7 @@ impl Driver {
                     }
                 }
                 Step::Send(request) => {
-                    let start = uptime();
-                    let sent = timeout(self.timing.timeout(), self.leases.send(&request)).await;
-                    let (outcome, problem) = sent.unwrap_or_else(|_| {
-                        (Outcome::Failed, Some("no response in time".to_owned()))
-                    });
-                    self.report(problem);
-                    if let Outcome::Lease(_) = outcome {
-                        self.leadership.set_joined();
-                    }
-                    self.election.received(&request, start, uptime(), outcome);
+                    self.send(&request).await;
                     self.publish();
                 }
             }
@@ -118,11 +108,40 @@ impl Driver {
         self.leadership.set_term(self.election.term());
     }
 
-    /// Logs the first failure after a success, and the first success after a failure.
-    fn report(&self, problem: Option<String>) {
+    /// Sends a request, and passes its outcome to the election.
+    async fn send(&mut self, request: &Request) {
+        let start = uptime();
+        let sent = timeout(self.timing.timeout(), self.leases.send(request)).await;
+        let (outcome, problem) =
+            sent.unwrap_or_else(|_| (Outcome::Failed, Some("no response in time".to_owned())));
+        if let Outcome::Lease(_) = outcome {
+            self.leadership.set_joined();
+        }
+        let is_conflict = outcome == Outcome::Conflict;
+        self.election.received(request, start, uptime(), outcome);
+        let is_write = *request != Request::Read;
+        match problem {
+            Some(problem) => self.problems.failed(is_write, &problem),
+            None if is_conflict => {
+                // The replica reads the Lease after a conflict. So few conflicts are usual if replicas write at the
+                // same time.
+                if self.election.has_lasting_conflicts() {
+                    self.problems.failed(is_write, CONFLICTS);
+                }
+            }
+            None => {
+                let has_write = self.election.has_write(uptime());
+                self.problems.succeeded(is_write, has_write);
+            }
+        }
+        self.report();
+    }
+
+    /// Shows the current problem, and logs the start and the end of problems.
+    fn report(&self) {
         let name = &self.leases.name;
-        let problem = problem.map(|problem| format!("cannot read or write the Lease: {problem}"));
-        let before = self.leadership.set_problem(problem.clone());
+        let problem = self.problems.current();
+        let before = self.leadership.set_problem(problem.map(str::to_owned));
         match (before, problem) {
             (None, Some(problem)) => tracing::warn!("lease {name}: {problem}"),
             (Some(_), None) => tracing::info!("lease {name}: requests for the Lease succeed again"),
@@ -181,7 +200,7 @@ impl LeaseClient {
         };
         let error = match sent {
             // Without this check, an object with only metadata would look like a Lease that no replica holds.
-            Ok(lease) if !is_lease(&lease) => {
+            Ok(lease) if !is_lease(&lease, name) => {
                 return (Outcome::Failed, Some(NOT_A_LEASE.to_owned()));
             }
             Ok(lease) => {
@@ -204,7 +223,7 @@ impl LeaseClient {
             kube::Error::Api(status) => StatusCode::from_u16(status.code).ok(),
             _ => None,
         };
-        let problem = one_line(&error.to_string());
+        let problem = problem_text(&error);
         match (request, code) {
             (_, Some(StatusCode::CONFLICT)) => (Outcome::Conflict, None),
             (Request::Read, Some(StatusCode::NOT_FOUND)) => (Outcome::NotFound, None),
@@ -214,15 +233,14 @@ impl LeaseClient {
     }
 }
 
-/// Whether an object has the kind of Leases, or no kind.
-fn is_lease(object: &DynamicObject) -> bool {
+/// Whether an object is the Lease with this name. The API server sends no Lease without a resource version. A write
+/// without a resource version would replace any version of the Lease.
+fn is_lease(object: &DynamicObject, name: &str) -> bool {
     let types = object.types.as_ref();
+    let version = object.metadata.resource_version.as_deref();
     types.is_none_or(|types| types.kind == lease_resource().kind)
-}
-
-/// The first [`MAX_MESSAGE`] characters of a message of the API server, as one line.
-fn one_line(message: &str) -> String {
-    visible_line(message.chars().take(MAX_MESSAGE).collect())
+        && object.metadata.name.as_deref() == Some(name)
+        && version.is_some_and(|version| !version.is_empty())
 }
 
 #[cfg(test)]
@@ -230,6 +248,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::options::OnOutage;
 
     /// Returns a client for a server that answers each request with the Lease of another replica.
     fn leases_of_other() -> LeaseClient {
@@ -241,13 +260,97 @@ mod tests {
 
     /// Returns a client for a server that answers each request with this object.
     fn leases(answer: &'static str) -> LeaseClient {
-        let answer = move |_| async move {
-            let body = kube::client::Body::from(answer.as_bytes().to_vec());
-            Ok::<_, std::convert::Infallible>(http::Response::new(body))
+        leases_with_writes(answer, 200, answer)
+    }
+
+    /// Returns a client for a server that answers reads with `read`, and writes with this status and `written`.
+    fn leases_with_writes(read: &'static str, status: u16, written: &'static str) -> LeaseClient {
+        let answer = move |request: http::Request<kube::client::Body>| async move {
+            let (status, text) = match *request.method() == http::Method::GET {
+                true => (200, read),
+                false => (status, written),
+            };
+            let body = kube::client::Body::from(text.as_bytes().to_vec());
+            let response = http::Response::builder().status(status).body(body);
+            Ok::<_, std::convert::Infallible>(response.unwrap())
         };
         let client = kube::Client::new(tower::service_fn(answer), "default");
         let leases = Api::namespaced_with(client, "default", &lease_resource());
         LeaseClient::new(leases, String::from("l"))
+    }
+
+    /// Returns the driver of a replica that may claim a released Lease at once.
+    fn driver(leases: LeaseClient) -> Driver {
+        let timing = Timing::new(Duration::from_secs(15));
+        let mut election = Election::new(String::from("me"), timing, OnOutage::Keep);
+        election.set_complete(Some(Exported::default()));
+        Driver {
+            election,
+            timing,
+            leases,
+            problems: Problems::default(),
+            leadership: Leadership::new("default/l", "me").unwrap(),
+            exported: Arc::new(|| Some(Exported::default())),
+            leave: watch::channel(None).1,
+        }
+    }
+
+    /// A Lease that the last leader has released.
+    const RELEASED: &str = r#"{"metadata":{"name":"l","resourceVersion":"1"},
+        "spec":{"holderIdentity":"","leaseDurationSeconds":1}}"#;
+
+    /// Executes requests of the election until it has sent `writes` writes. After each request that follows the first
+    /// `silent` writes, checks whether the state contains `problem`.
+    async fn refused(driver: &mut Driver, writes: usize, silent: usize, problem: &str) {
+        let mut sent = 0;
+        while sent < writes {
+            // The time of the next request is far in the future of the clock.
+            let now = uptime() + Duration::from_secs(3600);
+            let Step::Send(request) = driver.election.next(now) else {
+                panic!("no request is due");
+            };
+            sent += usize::from(request.written().is_some());
+            driver.send(&request).await;
+            let state = driver.leadership.to_string();
+            assert_eq!(state.contains(problem), sent > silent, "{sent}: {state}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_write_stays_a_problem_although_reads_succeed() {
+        let refusal =
+            r#"{"kind":"Status","status":"Failure","code":403,"message":"no right","reason":"x"}"#;
+        let mut driver = driver(leases_with_writes(RELEASED, 403, refusal));
+        let problem = "nobody holds; cannot read or write the Lease: status 403: no right";
+        refused(&mut driver, 4, 0, problem).await;
+        // Another replica claims the Lease, so this replica has nothing to write.
+        driver.leases = leases_of_other();
+        driver.send(&Request::Read).await;
+        driver.publish();
+        let state = driver.leadership.to_string();
+        assert_eq!(state, "standby for lease default/l, which other holds");
+    }
+
+    #[tokio::test]
+    async fn conflicts_without_a_change_of_the_lease_are_a_problem() {
+        let refusal = r#"{"kind":"Status","status":"Failure","code":409,"message":"no"}"#;
+        let mut driver = driver(leases_with_writes(RELEASED, 409, refusal));
+        refused(&mut driver, 5, 2, CONFLICTS).await;
+    }
+
+    #[tokio::test]
+    async fn an_object_without_a_name_or_version_is_not_a_lease() {
+        for answer in [
+            "{}",
+            r#"{"metadata":{"name":"l"}}"#,
+            r#"{"metadata":{"name":"l","resourceVersion":""}}"#,
+            r#"{"metadata":{"resourceVersion":"1"}}"#,
+            r#"{"metadata":{"name":"other","resourceVersion":"1"}}"#,
+        ] {
+            let (outcome, problem) = leases(answer).send(&Request::Read).await;
+            assert_eq!(outcome, Outcome::Failed, "{answer}");
+            assert_eq!(problem.as_deref(), Some(NOT_A_LEASE));
+        }
     }
 
     #[tokio::test(start_paused = true)]

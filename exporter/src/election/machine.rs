@@ -137,6 +137,9 @@ pub(super) enum Outcome {
     Failed,
 }
 
+/// The number of refused writes (conflicts) from which the caller reports the conflicts as a problem.
+const LASTING_CONFLICTS: u32 = 3;
+
 /// What the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -248,6 +251,17 @@ impl Election {
     pub(super) fn holder(&self) -> Option<&str> {
         let record = self.record()?;
         Some(&*record.holder).filter(|holder| !holder.is_empty())
+    }
+
+    /// Whether the API server has refused several writes in a row because of conflicts, although this replica has seen
+    /// no new version of the Lease.
+    pub(super) fn has_lasting_conflicts(&self) -> bool {
+        self.conflicts >= LASTING_CONFLICTS
+    }
+
+    /// Whether the replica would write the Lease if it sent its next request now.
+    pub(super) fn has_write(&self, now: Uptime) -> bool {
+        self.request(now) != Request::Read
     }
 
     pub(super) fn next(&mut self, now: Uptime) -> Step {
