@@ -10,6 +10,8 @@ use kube::core::{ApiResource, DynamicResourceScope};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::resource::ResourceInfo;
+
 /// An object of any kind, as JSON.
 ///
 /// An object can have any structure, but at most 500,000 values. A map counts as 10 values. The identity of an object
@@ -30,6 +32,19 @@ pub struct JsonObject {
 }
 
 impl JsonObject {
+    /// Sets the fields `apiVersion` and `kind` to those of `resource`.
+    pub(crate) fn set_type(&mut self, resource: &ResourceInfo) {
+        let Value::Object(fields) = &mut self.value else {
+            return;
+        };
+        let (api_version, kind) = (resource.api_version(), resource.kind());
+        for (name, text) in [("apiVersion", &*api_version), ("kind", kind)] {
+            if fields.get(name).and_then(Value::as_str) != Some(text) {
+                fields.insert(name.to_owned(), text.into());
+            }
+        }
+    }
+
     /// The whole object. Fields that no configured metric reads may be missing.
     #[must_use]
     pub fn value(&self) -> &Value {

@@ -24,6 +24,7 @@ mod list_page;
 mod marks;
 mod metrics_store;
 mod object_applier;
+mod object_type;
 mod object_writer;
 mod page;
 mod page_builder;

@@ -7,6 +7,7 @@
 
 use super::MetricsStore;
 use super::metrics_store::RowChange;
+use super::object_type::set_type;
 use super::page::{Identity, Page, RowPlace};
 use super::row_feeder::{RowFeeder, namespace_in};
 use super::updated_cells::UpdatedCells;
@@ -53,8 +54,7 @@ impl<K: CollectedResource> MetricsStore<K> {
 
     /// Decodes all fields of an object that the families read.
     pub(super) fn decode_whole(&self, object: Encoded<'_>) -> Result<K, DecodeError> {
-        let schema = self.schema();
-        decode(schema.resource().kind(), object, schema.fields())
+        self.decode_fields(object, self.schema().fields())
     }
 
     /// Decodes `fields` of an object from the byte ranges that the scan has found. If this fails, decodes the fields
@@ -65,10 +65,18 @@ impl<K: CollectedResource> MetricsStore<K> {
         scanned: &Scanned<'_>,
         fields: &Fields,
     ) -> Result<K, DecodeError> {
-        scanned.decode_parts(fields).map_or_else(
-            || decode(self.schema().resource().kind(), object, fields),
-            Ok,
-        )
+        let Some(mut decoded) = scanned.decode_parts(fields) else {
+            return self.decode_fields(object, fields);
+        };
+        set_type(&mut decoded, self.schema().resource());
+        Ok(decoded)
+    }
+
+    fn decode_fields(&self, object: Encoded<'_>, fields: &Fields) -> Result<K, DecodeError> {
+        let resource = self.schema().resource();
+        let mut decoded = decode(resource.kind(), object, fields)?;
+        set_type(&mut decoded, resource);
+        Ok(decoded)
     }
 
     /// Updates the row of an object. Returns `None` if the caller must render the whole object.

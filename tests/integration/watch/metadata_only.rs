@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::source::health::{FailureReason, ResourceState};
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::{Value, json};
@@ -308,5 +309,49 @@ async fn only_metadata_of_the_statefulset_does_not_change_the_shard() {
         }
         server.expire_watches("statefulsets");
         holds(&server).await;
+    }
+}
+
+/// A family whose samples contain the kind of the object. A test replaces `OTHER` by further labels.
+const KIND_FAMILY: &str = r#"
+spec:
+  resources:
+  - groupVersionKind: { group: "", version: v1, kind: ConfigMap }
+    metricNamePrefix: own
+    labelsFromPath: { name: [metadata, name], namespace: [metadata, namespace] }
+    metrics:
+    - name: kind
+      help: The kind.
+      labelsFromPath: { kind: [kind], version: [apiVersion] }
+      each: { type: Info, info: { path: [], labelsFromPath: { value: [metadata, name] OTHER } } }
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn objects_have_their_kind_however_they_arrive() {
+    // Without the label `mode`, the family reads only metadata and the kind.
+    for other in ["", ", mode: [data, mode]"] {
+        let config = Config::parse(&KIND_FAMILY.replace("OTHER", other)).unwrap();
+        for (protobuf, streaming) in MODES {
+            let builder = StateMetrics::builder().custom_resources(&config);
+            let metrics = builder.known_kinds(KnownKind::built_in()).build().unwrap();
+            let server = super::server().with_protobuf();
+            let running = start(&server, metrics, |watch| {
+                watch.protobuf(protobuf).streaming_lists(streaming)
+            });
+            running.ready().await;
+            let kinds = || {
+                let text = running.text();
+                let lines = text.lines().filter(|line| line.starts_with("own_kind{"));
+                let kinds = lines.map(|line| {
+                    line.contains(r#",kind="ConfigMap""#) && line.contains(r#",version="v1""#)
+                });
+                kinds.collect::<Vec<_>>()
+            };
+            assert_eq!(kinds(), [true; 12], "{protobuf} {streaming} {other}");
+            let mut changed = config_map("a", "new");
+            changed["data"] = json!({ "mode": "fast" });
+            server.put("configmaps", changed);
+            eventually("the new object has its kind", || kinds() == [true; 13]).await;
+        }
     }
 }
