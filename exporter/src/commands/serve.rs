@@ -15,7 +15,7 @@ use super::introduction;
 use super::output::AnyError;
 use crate::app_state::{AppState, Ports};
 use crate::auth::AuthFilter;
-use crate::cluster::{self, ServerInUse};
+use crate::cluster::{self, ClusterError, ServerInUse};
 use crate::descriptors::warn_of_low_limit;
 use crate::election::{Candidate, RunningElection};
 use crate::file_watcher::{FileWatcher, ReloadPace};
@@ -305,6 +305,19 @@ impl Program {
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
+    /// Lets the clients in use follow the settings of the API server in a new configuration, so that they renew changed
+    /// credentials themselves. If the settings lead to another server, changes nothing and returns the reason.
+    fn follow_server(&self, new: &Configuration) -> Option<String> {
+        match self.configuration.server_to_compare(new) {
+            Ok(Some(named)) => {
+                let change = self.server.follow(&named)?;
+                Some(format!("{change} in the kubeconfig has changed"))
+            }
+            Ok(None) => None,
+            Err(reason) => Some(reason.to_owned()),
+        }
+    }
+
     /// Returns an error if the new configuration leads to another Lease. With another Lease, this replica would take
     /// part in another election.
     fn refuse_other_lease(
@@ -387,7 +400,7 @@ impl Program {
 
     async fn apply(&mut self, new: Configuration) -> Result<(), AnyError> {
         let (old, options) = (&self.configuration.options.server, &new.options);
-        let server_change = self.configuration.server_change(&new, &self.server);
+        let server_change = self.follow_server(&new);
         self.refuse_other_lease(&new, server_change.as_deref())?;
         let is_other_server = server_change.is_some();
         let keeps_instance = self.configuration.has_same_instance(&new, is_other_server);
@@ -616,8 +629,15 @@ async fn auth(
         return Ok(None);
     }
     let client = cluster::client(&configuration.options.source, server).await;
-    let (client, url) =
-        client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
+    let (client, url) = client.map_err(|error| match error {
+        // The error would advise to give --manifests.
+        ClusterError::NotInCluster(_) if !configuration.options.source.manifests.is_empty() => {
+            "--auth-filter needs an API server that reviews the tokens, and --manifests names none; give --kubeconfig \
+             FILE or --apiserver URL for the reviews, or remove --auth-filter (in the options file, `auth_filter`)"
+                .to_owned()
+        }
+        error => format!("--auth-filter needs an API server: {error}"),
+    })?;
     if url.starts_with("http://") {
         tracing::warn!(
             "--auth-filter sends the tokens of clients to {url} without encryption; use an https:// URL"
