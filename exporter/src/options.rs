@@ -84,8 +84,8 @@ impl Options {
     /// # Errors
     ///
     /// The function fails in the same cases as [`new`](Self::new). The function also fails if a new configuration of
-    /// custom resources has an error and would replace another configuration, or if the file of the configuration in use
-    /// does not exist now. The flag `--continue-without-custom-resource-state-config-file` does not change this.
+    /// custom resources has an error and would replace another configuration, or if the file of the configuration in
+    /// use does not exist now. The flag `--continue-without-custom-resource-state-config-file` does not change this.
     pub(crate) fn reload(
         &self,
         flags: &Flags,

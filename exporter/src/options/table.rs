@@ -155,8 +155,8 @@ heading "Custom resources", render: true {
         key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
         help: "Start without the Custom Resource State configuration file, and load it when it exists; \
             start without families that have errors",
-        compat: Differs("if the configuration has errors at startup, only the families with errors are left out; if the file \
-            is missing while the exporter runs, its previous content stays in use"),
+        compat: Differs("if the configuration has errors at startup, only the families with errors are left out; if the \
+            file is missing while the exporter runs, its previous content stays in use"),
     }
     EXPRESSION_COST_LIMIT: Single<u64> = parse::limit, {
         flag: "--expression-cost-limit", key: Some("expression_cost_limit"),
