@@ -84,15 +84,17 @@ impl Options {
     /// # Errors
     ///
     /// The function fails in the same cases as [`new`](Self::new). The function also fails if a new configuration of
-    /// custom resources has an error and would replace another configuration. The flag
-    /// `--continue-without-custom-resource-state-config-file` does not change this.
+    /// custom resources has an error and would replace another configuration, or if the file of the configuration in
+    /// use does not exist now. The flag `--continue-without-custom-resource-state-config-file` does not change this.
     pub(crate) fn reload(
         &self,
         flags: &Flags,
         file: Option<(&Path, &OptionsFile)>,
     ) -> Result<(Self, Vec<String>), OptionsError> {
-        let custom_config = self.metrics.custom.in_use();
-        let phase = Phase::Reload { custom_config };
+        let phase = Phase::Reload {
+            custom_config: self.metrics.custom.in_use(),
+            custom_file: self.metrics.custom.file_in_use(),
+        };
         Self::read(Reader::new(flags, file).in_phase(phase), file)
     }
 

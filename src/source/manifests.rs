@@ -1,7 +1,8 @@
 //! Manifests as a source: reads objects from files with YAML, JSON or JSON lines instead of a cluster.
 //!
 //! A file may contain several documents, `List` objects, and the output of `kubectl get -o yaml`. Invalid documents,
-//! and objects of an unknown kind, are skipped. The [`LoadReport`] names their locations.
+//! objects of an unknown kind, and objects without `metadata.name` are skipped. The [`LoadReport`] names their
+//! locations.
 //!
 //! When the files are read again, the feed removes an object if its file was deleted, or no longer contains the object.
 //! In the following cases, the objects of the previous reading stay, and the report contains a problem:

@@ -6,8 +6,9 @@ use kube::config::ExecConfig;
 use secrecy::ExposeSecret as _;
 
 use super::access::{Connection, is_header, read_token};
+use super::authority_bundle::AuthorityBundle;
 use super::plugin;
-use super::tls::{Identity, usable_roots};
+use super::tls::Identity;
 use crate::file_limits;
 
 /// The last connection settings from which the exporter created a client.
@@ -76,11 +77,16 @@ impl Accepted {
         let authority = self.connection.authority_file.as_deref();
         let authority = authority.and_then(|path| {
             let content = config_file::read(path, file_limits::CERTIFICATES).ok()?;
-            usable_roots(&content)
+            let bundle = AuthorityBundle::parse(&content);
+            // A program may be writing the file.
+            let is_usable = bundle.broken().is_none() && !bundle.certificates.is_empty();
+            is_usable.then_some(bundle.certificates)
         });
         if let Some(roots) = authority {
             new.connection.config.root_cert = Some(roots);
             new.connection.empty_authority = None;
+            new.connection.broken_authorities = None;
+            new.connection.cut_authority = None;
         }
         new
     }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use kube::Client;
 use kube::client::{AuthError, Body};
 use tokio::sync::{mpsc, watch};
@@ -177,27 +177,70 @@ pub(super) async fn client(
         logged: None,
     };
     tokio::spawn(renewal.run(file_watcher, first, refusals));
-    let service = service_fn(move |request: Request<Body>| {
-        let (current, refuse) = (requests.clone(), refuse.clone());
-        async move {
-            let client = usable(current, &refuse).await?;
-            let response = client.send(request).await?;
-            if response.status() == StatusCode::UNAUTHORIZED {
-                let _ = refuse.try_send(());
-            }
-            Ok::<_, kube::Error>(response)
-        }
-    });
+    let service = service_fn(move |request| send(request, requests.clone(), refuse.clone()));
     Ok((Client::new(service, namespace), url))
+}
+
+/// Sends a request with the current client. If the server refuses the credentials, requests new credentials. If they
+/// arrive within [`REQUEST_WAIT`], the function sends a `GET` request again. Otherwise, a watch would wait for its
+/// backoff although the credentials are valid.
+async fn send(
+    request: Request<Body>,
+    mut current: watch::Receiver<Current>,
+    refuse: mpsc::Sender<()>,
+) -> Result<Response<Body>, kube::Error> {
+    let client = usable(&mut current, &refuse).await?;
+    let again = copy_of_get(&request);
+    let response = client.send(request).await?;
+    if response.status() != StatusCode::UNAUTHORIZED {
+        return Ok(response);
+    }
+    let _ = refuse.try_send(());
+    let Some(again) = again else {
+        return Ok(response);
+    };
+    // `usable` has marked the client in use as seen.
+    let Ok(Ok(())) = timeout(REQUEST_WAIT, renewed(&mut current)).await else {
+        return Ok(response);
+    };
+    drop(response);
+    let client = usable(&mut current, &refuse).await?;
+    let response = client.send(again).await?;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let _ = refuse.try_send(());
+    }
+    Ok(response)
+}
+
+/// Waits until another client with valid credentials replaces the client that was last seen.
+async fn renewed(current: &mut watch::Receiver<Current>) -> Result<(), watch::error::RecvError> {
+    loop {
+        current.changed().await?;
+        if current.borrow().problem.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Copies a request that has no body.
+fn copy_of_get(request: &Request<Body>) -> Option<Request<Body>> {
+    if request.method() != Method::GET {
+        return None;
+    }
+    let mut copy = Request::new(Body::empty());
+    request.uri().clone_into(copy.uri_mut());
+    request.headers().clone_into(copy.headers_mut());
+    request.extensions().clone_into(copy.extensions_mut());
+    Some(copy)
 }
 
 /// The client for a request. If there are no valid credentials, the function waits at most [`REQUEST_WAIT`] for valid
 /// credentials.
 async fn usable(
-    mut current: watch::Receiver<Current>,
+    current: &mut watch::Receiver<Current>,
     refuse: &mpsc::Sender<()>,
 ) -> Result<Client, kube::Error> {
-    let usable = current.borrow().usable();
+    let usable = current.borrow_and_update().usable();
     if let Some(client) = usable {
         return Ok(client);
     }

@@ -14,7 +14,6 @@ use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use secrecy::ExposeSecret;
 use tower::BoxError;
@@ -77,14 +76,6 @@ impl Identity {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.certificate == other.certificate && self.key == other.key
     }
-}
-
-/// The certificate authorities in PEM, as DER; `None` if there is no authority that TLS can use.
-pub(super) fn usable_roots(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let roots = roots.ok().filter(|roots| !roots.is_empty())?;
-    Authorities::new(&roots).ok()?;
-    Some(roots.into_iter().map(|own| own.to_vec()).collect())
 }
 
 /// Reads a value from the kubeconfig (`data`) or from a file. Returns the value and a name of its source, for errors.

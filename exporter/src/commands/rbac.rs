@@ -27,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The maximum size of a response to `--check`, in bytes. The largest responses are lists of the resources of an API
 /// group.
 const LARGEST_RESPONSE: usize = 16 << 20;
+/// What to do about permissions with an evaluation error.
+const EVALUATION_CURE: &str = "; an evaluation error has another cause than a missing rule: the API server could not \
+                               evaluate all rules, for example because a binding names a missing role or an \
+                               authorization webhook does not answer, so fix this cause first";
 
 #[derive(Args, Debug)]
 pub(crate) struct RbacArgs {
@@ -72,9 +76,15 @@ pub(super) enum RbacError {
     Slow(#[from] tokio::time::error::Elapsed),
     #[error(
         "{missing} of {total} permissions are missing; an administrator can grant them: run the same command \
-         without --check and apply its output"
+         without --check and apply its output{}",
+        if *has_errors { EVALUATION_CURE } else { "" }
     )]
-    Missing { missing: usize, total: usize },
+    Missing {
+        missing: usize,
+        total: usize,
+        /// Whether the API server could not evaluate all rules for one of the permissions.
+        has_errors: bool,
+    },
     #[error("cannot write the output: {0}")]
     Write(#[from] io::Error),
 }
@@ -174,7 +184,11 @@ async fn check(
     write(&mut out, text.as_bytes())?;
     match missing {
         0 => Ok(()),
-        missing => Err(RbacError::Missing { missing, total }),
+        missing => Err(RbacError::Missing {
+            missing,
+            total,
+            has_errors: reviewed.has_errors,
+        }),
     }
 }
 

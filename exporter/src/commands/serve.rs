@@ -1,20 +1,22 @@
 //! Runs the servers: startup, changes of the configuration, and shutdown.
 
+mod awaited_files;
+mod protections;
+mod shard_removal;
+mod signals;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bounded_http::Listener;
-use prometheus_web_config::WebConfigFile;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::introduction;
 use super::output::AnyError;
 use crate::app_state::{AppState, Ports};
-use crate::auth::AuthFilter;
 use crate::cluster::{self, ServerInUse};
 use crate::descriptors::warn_of_low_limit;
 use crate::election::{Candidate, RunningElection};
@@ -22,7 +24,7 @@ use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::humanize::without_digits;
 use crate::instance::{Instance, InstanceError};
 use crate::logging::{self, LogLevel};
-use crate::options::{Address, DebugAccess, Flags, LogOptions, ServerOptions};
+use crate::options::{Address, DebugAccess, Flags, LogOptions};
 use crate::reload::{
     Configuration, ConfigurationError, Patience, Retry, wait_for_coverage, wait_for_manifests,
     web_config,
@@ -31,25 +33,19 @@ use crate::routes;
 use crate::server::{AddressFlags, CurrentProtection, Protection, Server, listen};
 use crate::telemetry::{Changed, Telemetry};
 
+use awaited_files::{any_appears, missing_files};
+use protections::{auth, keeps_auth, web_file};
+use shard_removal::hand_over_shard;
+use signals::Signals;
+
 /// Maximum time that the exporter waits for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
 /// Maximum time that a leader waits after a shutdown signal until a standby accepts the hand-over. During this time,
 /// the leader still serves metrics. This time and [`DRAIN`] together are shorter than the usual grace period of a pod
 /// (30 s).
 const HAND_OVER: Duration = Duration::from_secs(10);
-/// The interval of two checks during a shutdown: whether the StatefulSet has removed the exporter's shard, and whether
-/// the exporter still serves objects of this shard.
-const SHARD_CHECK: Duration = Duration::from_millis(250);
-/// How long the exporter waits, during a shutdown, for a watch event of its StatefulSet. The event shows that the
-/// StatefulSet has removed the exporter's shard. The shutdown signal may arrive before this event.
-const REMOVAL_NEWS: Duration = Duration::from_secs(2);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
-
-/// The time between two checks whether a missing file of a refused configuration exists.
-const APPEARANCE_CHECK: Duration = Duration::from_secs(5);
-/// How long a check whether files exist waits for the file system.
-const EXISTENCE_CHECK: Duration = Duration::from_secs(3);
 
 /// The running program.
 struct Program {
@@ -71,12 +67,6 @@ struct Program {
     retry: Retry,
     /// The last refusal in the log, without its digits.
     logged_refusal: String,
-}
-
-/// Signals that stop the program.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
 }
 
 /// Serves until a signal arrives.
@@ -305,6 +295,19 @@ impl Program {
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
+    /// Lets the clients in use follow the settings of the API server in a new configuration, so that they renew changed
+    /// credentials themselves. If the settings lead to another server, changes nothing and returns the reason.
+    fn follow_server(&self, new: &Configuration) -> Option<String> {
+        match self.configuration.server_to_compare(new) {
+            Ok(Some(named)) => {
+                let change = self.server.follow(&named)?;
+                Some(format!("{change} in the kubeconfig has changed"))
+            }
+            Ok(None) => None,
+            Err(reason) => Some(reason.to_owned()),
+        }
+    }
+
     /// Returns an error if the new configuration leads to another Lease. With another Lease, this replica would take
     /// part in another election.
     fn refuse_other_lease(
@@ -387,7 +390,7 @@ impl Program {
 
     async fn apply(&mut self, new: Configuration) -> Result<(), AnyError> {
         let (old, options) = (&self.configuration.options.server, &new.options);
-        let server_change = self.configuration.server_change(&new, &self.server);
+        let server_change = self.follow_server(&new);
         self.refuse_other_lease(&new, server_change.as_deref())?;
         let is_other_server = server_change.is_some();
         let keeps_instance = self.configuration.has_same_instance(&new, is_other_server);
@@ -507,54 +510,6 @@ fn is_build_error(error: &AnyError) -> bool {
     matches!(error.downcast_ref(), Some(InstanceError::Build(_)))
 }
 
-/// Returns the files that do not exist; `None` if the file system does not respond.
-async fn missing_files(mut files: Vec<PathBuf>) -> Option<Vec<PathBuf>> {
-    let check = tokio::task::spawn_blocking(move || {
-        files.retain(|file| matches!(file.try_exists(), Ok(false)));
-        files
-    });
-    timeout(EXISTENCE_CHECK, check).await.ok()?.ok()
-}
-
-/// Waits until at least one of these files exists. If there are no files, the future never resolves.
-async fn any_appears(files: &[PathBuf]) {
-    if files.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    loop {
-        let missing = missing_files(files.to_vec()).await;
-        if missing.is_some_and(|missing| missing.len() < files.len()) {
-            return;
-        }
-        tokio::time::sleep(APPEARANCE_CHECK).await;
-    }
-}
-
-/// If the StatefulSet removes this replica, waits until the replica serves no objects. During this wait, the other
-/// replicas list the objects of this replica.
-async fn hand_over_shard(app: &AppState) {
-    let instance = app.instance();
-    let is_removed = async {
-        loop {
-            let shard = instance.metrics.shard();
-            if shard.index() >= shard.total() {
-                return;
-            }
-            sleep(SHARD_CHECK).await;
-        }
-    };
-    if timeout(REMOVAL_NEWS, is_removed).await.is_err() {
-        return;
-    }
-    while instance
-        .on_blocking_thread(|own| own.status().objects())
-        .await
-        > 0
-    {
-        sleep(SHARD_CHECK).await;
-    }
-}
-
 /// Waits until each resource is synced or forbidden, and then logs the rules that the roles of the exporter lack.
 async fn log_missing_rules(instance: &Arc<Instance>) {
     instance.settled().await;
@@ -576,57 +531,6 @@ async fn moved(
     }
 }
 
-/// Opens the web configuration file that the options name.
-fn web_file(
-    options: &ServerOptions,
-    in_use: Option<&WebConfigFile>,
-    telemetry: &Telemetry,
-) -> Result<Option<Arc<WebConfigFile>>, AnyError> {
-    let open = |path| web_config::open(path, in_use, telemetry);
-    let web = options.tls_config.as_deref().map(open).transpose()?;
-    if options.auth_filter
-        && web
-            .as_ref()
-            .is_some_and(|web| web.in_use().requires_password())
-    {
-        // The token and the password use the same header, `Authorization`. A request has only one such header, so it
-        // cannot send both.
-        return Err(
-            "--auth-filter and the basic_auth_users of --tls-config cannot be combined, because no \
-             request can have a token and a password; remove one of them"
-                .into(),
-        );
-    }
-    Ok(web.map(Arc::new))
-}
-
-/// Whether the token filter and its cached verdicts stay valid with the new configuration.
-fn keeps_auth(old: &Configuration, new: &Configuration, is_other_server: bool) -> bool {
-    let (before, after) = (&old.options.server, &new.options.server);
-    before.auth_filter == after.auth_filter
-        && before.auth_limits == after.auth_limits
-        && old.has_same_source(new, is_other_server)
-}
-
-async fn auth(
-    configuration: &Configuration,
-    server: &ServerInUse,
-) -> Result<Option<AuthFilter>, AnyError> {
-    if !configuration.options.server.auth_filter {
-        return Ok(None);
-    }
-    let client = cluster::client(&configuration.options.source, server).await;
-    let (client, url) =
-        client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
-    if url.starts_with("http://") {
-        tracing::warn!(
-            "--auth-filter sends the tokens of clients to {url} without encryption; use an https:// URL"
-        );
-    }
-    let limits = configuration.options.server.auth_limits;
-    Ok(Some(AuthFilter::new(client, limits)))
-}
-
 /// The address of a server as a URL. If the server listens on all addresses, the host is `localhost`.
 fn url(server: &Server) -> String {
     let address = server.address();
@@ -638,22 +542,4 @@ fn url(server: &Server) -> String {
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     format!("{scheme}://{host}:{}", address.port())
-}
-
-// === impl Signals ===
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

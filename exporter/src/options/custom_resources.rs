@@ -1,6 +1,6 @@
 //! Reads the options of custom resource metrics, and their configuration file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube_state_metrics::custom_resources::{Config, ConfigProblem};
 
@@ -75,6 +75,12 @@ impl CustomResources {
         }
     }
 
+    /// The configuration file; `None` if it was missing, or if the options do not name it.
+    pub(super) fn file_in_use(&self) -> Option<&Path> {
+        let file = self.file.as_ref()?;
+        file.content.as_ref().map(|_| file.path.as_path())
+    }
+
     /// The text of the configuration, and the parsed configuration.
     pub(super) fn in_use(&self) -> Option<(&str, &Config)> {
         let configured = self.config.as_ref()?;
@@ -108,7 +114,7 @@ impl Configured {
     ) -> Option<Self> {
         let in_use = match reader.phase() {
             Phase::Startup => None,
-            Phase::Reload { custom_config } => custom_config,
+            Phase::Reload { custom_config, .. } => custom_config,
         };
         let in_use = in_use.filter(|(in_use, _)| *in_use != text);
         let is_accepted = in_use.is_none();
@@ -175,6 +181,12 @@ impl ConfigSource {
                     reader
                         .problems
                         .push(format!("{from}: cannot read {shown}: {error}"));
+                } else if may_be_missing && reader.phase().uses_custom_file(&path) {
+                    // The file may be missing for a short time while a program writes it.
+                    reader.problems.push(format!(
+                        "{from}: {shown} does not exist now, and the exporter uses its previous content; restore the \
+                         file; to remove its metrics, write `resources: []`, or restart the exporter"
+                    ));
                 } else if may_be_missing {
                     reader.warnings.push(format!(
                         "{from}: {shown} does not exist; its metrics appear once it exists"

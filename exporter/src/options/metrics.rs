@@ -6,8 +6,14 @@ use kube_state_metrics::registry::{BuildError, BuildProblem, JoinConfig, Limits,
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
 use super::custom_resources::{CustomResources, from_each};
+use super::names;
 use super::reader::{Reader, first_messages};
+use super::row::Items;
 use super::table;
+use crate::humanize::{start_of, visible_line};
+
+/// The maximum number of bytes of a name that a message shows.
+const SHOWN: usize = 100;
 
 /// The options that select metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,8 +46,8 @@ impl MetricsOptions {
             labels: reader.allowlists(&table::METRIC_LABELS_ALLOWLIST),
             annotations: reader.allowlists(&table::METRIC_ANNOTATIONS_ALLOWLIST),
             joins: reader.joins(&table::JOIN_LABELS),
-            namespaces: reader.items(&table::NAMESPACES),
-            denied_namespaces: reader.items(&table::NAMESPACES_DENYLIST),
+            namespaces: namespaces(reader, &table::NAMESPACES),
+            denied_namespaces: namespaces(reader, &table::NAMESPACES_DENYLIST),
             limits: limits(reader),
             custom,
         }
@@ -179,6 +185,22 @@ fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
         resources.extend(BuiltIn::defaults().map(|resource| resource.name().to_owned()));
     }
     resources
+}
+
+/// Returns a list of namespaces. A name that no namespace can have is a problem: no object would be in this namespace.
+fn namespaces(reader: &mut Reader<'_>, option: &Items) -> Vec<String> {
+    let names = reader.items(option);
+    let source = reader.source(&option.row);
+    let problems: Vec<_> = (names.iter())
+        .filter_map(|name| {
+            let problem = names::check_namespace(name).err()?;
+            let shown = visible_line(start_of(name, SHOWN).to_owned());
+            Some(format!("{source}: `{shown}` {problem}"))
+        })
+        .collect();
+    let problems = first_messages(problems.into_iter(), &source, "");
+    reader.problems.extend(problems);
+    names
 }
 
 /// Returns the limits on the samples, labels and text of one object, and on the number of custom resource kinds.

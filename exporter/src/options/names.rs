@@ -3,15 +3,20 @@
 
 const MAX_LABEL: usize = 63;
 const MAX_SUBDOMAIN: usize = 253;
+const NO_NAMESPACE: &str = "is not the name of a namespace; give at most 63 lower-case letters, digits and `-`, with a \
+                            letter or a digit at both ends";
 
 /// Parses the name of a namespace. An empty text is `None`.
 pub(crate) fn optional_namespace(text: &str) -> Result<Option<String>, String> {
-    optional(
-        text,
-        is_namespace,
-        "is not the name of a namespace; give at most 63 lower-case letters, digits and `-`, with a letter or a digit at \
-         both ends",
-    )
+    optional(text, is_namespace, NO_NAMESPACE)
+}
+
+/// Checks the name of a namespace in a list.
+pub(super) fn check_namespace(name: &str) -> Result<(), &'static str> {
+    match is_namespace(&without_variables(name)) {
+        true => Ok(()),
+        false => Err(NO_NAMESPACE),
+    }
 }
 
 /// Parses the name of an object such as a pod, a node or a Lease. An empty text is `None`.

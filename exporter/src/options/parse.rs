@@ -127,10 +127,18 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     ratio.ok_or_else(|| "is not a number above 0 and at most 1".into())
 }
 
-/// Parses a limit on time in [Go's notation](https://pkg.go.dev/time#ParseDuration), such as `1m30s`.
-///
-/// Zero and negative durations disable the limit, as in Go's HTTP server.
+/// Parses a limit on time in [Go's notation](https://pkg.go.dev/time#ParseDuration), such as `1m30s`. Zero disables the
+/// limit.
 pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
+    let timeout = timeout_as_in_go(text)?;
+    match text.starts_with('-') {
+        true => Err("is negative; give `0` or more, such as `30s`".to_owned()),
+        false => Ok(timeout),
+    }
+}
+
+/// Parses a limit on time. Zero and negative durations disable the limit, as in Go's HTTP server.
+pub(crate) fn timeout_as_in_go(text: &str) -> Result<Timeout, String> {
     match duration::parse(text) {
         Ok(timeout) => Ok((!timeout.is_zero()).then_some(timeout)),
         Err(DurationError::TooLong) => {
@@ -291,8 +299,13 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["0", "0s", "-5s", "-1h"] {
+        for text in ["0", "0s"] {
             assert_eq!(timeout(text), Ok(None), "{text}");
+        }
+        for text in ["-5s", "-1h"] {
+            assert_eq!(timeout_as_in_go(text), Ok(None), "{text}");
+            let problem = timeout(text).unwrap_err();
+            assert_eq!(problem, "is negative; give `0` or more, such as `30s`");
         }
         for text in [
             "",

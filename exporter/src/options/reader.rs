@@ -51,7 +51,18 @@ pub(super) enum Phase<'a> {
         /// The text and the content of the current configuration of custom resources; `None` if there is no such
         /// configuration.
         custom_config: Option<(&'a str, &'a Config)>,
+        /// The file of this configuration; `None` if the configuration is not from a file.
+        custom_file: Option<&'a Path>,
     },
+}
+
+// === impl Phase ===
+
+impl Phase<'_> {
+    /// Whether the running program uses the content of this configuration file of custom resources.
+    pub(super) fn uses_custom_file(self, path: &Path) -> bool {
+        matches!(self, Self::Reload { custom_file: Some(file), .. } if file == path)
+    }
 }
 
 // === impl Reader ===

@@ -96,12 +96,14 @@ heading "Metrics", render: true {
         flag: "--namespaces", key: Some("namespaces"), form: List("LIST"), reload: NewInstance,
         help: "Export only objects of these namespaces and cluster-scoped objects, such as `shop,payments`; \
             an empty list means all namespaces",
-        compat: Differs("if a namespace is repeated, it is used once"),
+        compat: Differs("if a namespace is repeated, it is used once; a text that is not the name of a namespace is an \
+            error"),
     }
     NAMESPACES_DENYLIST: Items = parse::items, {
         flag: "--namespaces-denylist", key: Some("namespaces_denylist"),
         form: List("LIST"), reload: NewInstance,
         help: "Do not export objects of these namespaces, such as `kube-system`",
+        compat: Differs("a text that is not the name of a namespace is an error"),
     }
     SAMPLE_LIMIT: Single<u64> = parse::limit, {
         flag: "--sample-limit", key: Some("sample_limit"),
@@ -153,7 +155,8 @@ heading "Custom resources", render: true {
         key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
         help: "Start without the Custom Resource State configuration file, and load it when it exists; \
             start without families that have errors",
-        compat: Differs("if the configuration has errors at startup, only the families with errors are left out"),
+        compat: Differs("if the configuration has errors at startup, only the families with errors are left out; if the \
+            file is missing while the exporter runs, its previous content stays in use"),
     }
     EXPRESSION_COST_LIMIT: Single<u64> = parse::limit, {
         flag: "--expression-cost-limit", key: Some("expression_cost_limit"),
@@ -441,25 +444,25 @@ heading "Serving", render: false {
     }
 }
 heading "Limits", render: false {
-    SERVER_READ_TIMEOUT: Single<Timeout> = parse::timeout, {
+    SERVER_READ_TIMEOUT: Single<Timeout> = parse::timeout_as_in_go, {
         flag: "--server-read-timeout", key: Some("server_read_timeout"),
         form: Value("DURATION"), default: Is("1m"), reload: Live,
         help: "Maximum time to read a request, such as `30s`; 0 disables the limit",
         compat: Differs("for both ports; a negative value also disables the limit"),
     }
-    SERVER_WRITE_TIMEOUT: Single<Timeout> = parse::timeout, {
+    SERVER_WRITE_TIMEOUT: Single<Timeout> = parse::timeout_as_in_go, {
         flag: "--server-write-timeout", key: Some("server_write_timeout"),
         form: Value("DURATION"), default: Is("1m"), reload: Live,
         help: "Maximum time to write a response, such as `30s`; 0 disables the limit",
         compat: Differs("the same differences as for `--server-read-timeout`"),
     }
-    SERVER_IDLE_TIMEOUT: Single<Timeout> = parse::timeout, {
+    SERVER_IDLE_TIMEOUT: Single<Timeout> = parse::timeout_as_in_go, {
         flag: "--server-idle-timeout", key: Some("server_idle_timeout"),
         form: Value("DURATION"), default: Is("5m"), reload: Live,
         help: "Maximum time that a connection stays open between requests, such as `2m`; 0 disables the limit",
         compat: Differs("the same differences as for `--server-read-timeout`"),
     }
-    SERVER_READ_HEADER_TIMEOUT: Single<Timeout> = parse::timeout, {
+    SERVER_READ_HEADER_TIMEOUT: Single<Timeout> = parse::timeout_as_in_go, {
         flag: "--server-read-header-timeout", key: Some("server_read_header_timeout"),
         form: Value("DURATION"), default: Is("5s"), reload: Live,
         help: "Maximum time to read the header of a request, such as `5s`; 0 disables the limit",

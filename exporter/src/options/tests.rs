@@ -782,3 +782,37 @@ fn of_many_problems_only_the_first_are_listed() {
         assert!(error.contains(last), "{last}: {error}");
     }
 }
+
+#[test]
+fn names_that_no_namespace_can_have_are_errors() {
+    let cure = "is not the name of a namespace; give at most 63 lower-case letters, digits and `-`, with a letter or a digit \
+                at both ends";
+    let long = "a".repeat(64);
+    for flag in ["--namespaces", "--namespaces-denylist"] {
+        for wrong in ["Shop", "a/b", "a.b", "*", &long] {
+            let message = error(&format!("{flag}=kube-system,{wrong}"));
+            assert_eq!(message, format!("{flag}: `{wrong}` {cure}"));
+        }
+        let key = flag[2..].replace('-', "_");
+        let message = with_file("", &format!("{key}: [a, 'a b']\n")).unwrap_err();
+        assert_eq!(message, format!("o.yaml: `{key}`: `a b` {cure}"));
+    }
+    // Empty items have no effect. The subcommand `rbac` accepts variables of a pod template.
+    let options = options("--namespaces=a,,$(POD_NAMESPACE) --namespaces-denylist=,");
+    assert_eq!(options.metrics.namespaces, ["a", "$(POD_NAMESPACE)"]);
+    assert_eq!(options.metrics.denied_namespaces, [""; 0]);
+}
+
+#[test]
+fn only_the_first_wrong_names_of_namespaces_are_logged() {
+    let names: Vec<_> = (0..83).map(|number| format!("N{number}")).collect();
+    let message = error(&format!("--namespaces={}", names.join(",")));
+    assert!(
+        message.starts_with("21 problems with the options:"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("--namespaces: 63 more such messages"),
+        "{message}"
+    );
+}

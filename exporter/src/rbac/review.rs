@@ -4,12 +4,12 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-    SubjectAccessReviewStatus,
 };
 use kube::Client;
 use kube::api::{Api, PostParams};
 
 use super::permission::{Permission, Permissions};
+use crate::humanize::start_of;
 
 /// The maximum number of concurrent reviews. With a larger number, the API server would throttle the exporter.
 const CONCURRENT: usize = 8;
@@ -19,9 +19,21 @@ const CONCURRENT: usize = 8;
 pub(crate) struct Reviewed {
     /// The number of reviews: one for each verb on each resource.
     pub(crate) total: usize,
-    /// A text for each verb that is not allowed, such as `list pods in namespace shop`.
+    /// A text for each verb that is not allowed, such as `list pods in namespace shop`. If the API server could not
+    /// evaluate all rules, the text contains its error.
     pub(crate) missing: Vec<String>,
+    /// Whether the API server could not evaluate all rules for one of these verbs.
+    pub(crate) has_errors: bool,
 }
+
+/// The answer to a review that does not allow a verb.
+struct Denial {
+    /// Why the API server could not evaluate all rules; `None` if it evaluated them.
+    evaluation_error: Option<String>,
+}
+
+/// The maximum number of bytes of an evaluation error that a text shows.
+const SHOWN: usize = 1_000;
 
 /// Asks the API server which permissions the user of the client has. Sends one review for each verb on each resource.
 ///
@@ -39,21 +51,30 @@ pub(crate) async fn review(
     });
     let reviews = &reviews;
     let answers = stream::iter(questions).map(|(permission, verb)| async move {
-        let allowed = is_allowed(reviews, permission, verb).await?;
-        Ok::<_, kube::Error>((!allowed).then(|| format!("{verb} {permission}")))
+        let denial = denial(reviews, permission, verb).await?;
+        Ok::<_, kube::Error>(denial.map(|denial| (format!("{verb} {permission}"), denial)))
     });
     let answers: Vec<_> = answers.buffered(CONCURRENT).try_collect().await?;
-    Ok(Reviewed {
+    let mut reviewed = Reviewed {
         total: answers.len(),
-        missing: answers.into_iter().flatten().collect(),
-    })
+        ..Reviewed::default()
+    };
+    for (mut text, Denial { evaluation_error }) in answers.into_iter().flatten() {
+        if let Some(error) = evaluation_error {
+            reviewed.has_errors = true;
+            text += &format!(" (evaluation error: {})", start_of(&error, SHOWN));
+        }
+        reviewed.missing.push(text);
+    }
+    Ok(reviewed)
 }
 
-async fn is_allowed(
+/// Sends a review. Returns `None` if the verb is allowed.
+async fn denial(
     reviews: &Api<SelfSubjectAccessReview>,
     permission: &Permission,
     verb: &str,
-) -> Result<bool, kube::Error> {
+) -> Result<Option<Denial>, kube::Error> {
     let attributes = ResourceAttributes {
         group: Some(permission.group.clone()),
         resource: Some(permission.resource.clone()),
@@ -70,10 +91,12 @@ async fn is_allowed(
         ..SelfSubjectAccessReview::default()
     };
     let review = reviews.create(&PostParams::default(), &review).await?;
+    let status = review.status.unwrap_or_default();
     // An API server never sets both fields. As in Kubernetes, a denial takes precedence.
-    let is_allowed =
-        |status: SubjectAccessReviewStatus| status.allowed && status.denied != Some(true);
-    Ok(review.status.is_some_and(is_allowed))
+    let is_allowed = status.allowed && status.denied != Some(true);
+    Ok((!is_allowed).then(|| Denial {
+        evaluation_error: status.evaluation_error.filter(|error| !error.is_empty()),
+    }))
 }
 
 #[cfg(test)]
@@ -111,7 +134,30 @@ mod tests {
                 namespace: None,
                 verbs: &["list"],
             };
-            assert_eq!(is_allowed(&reviews, &pods, "list").await.unwrap(), expected);
+            let denial = denial(&reviews, &pods, "list").await.unwrap();
+            assert_eq!(denial.is_none(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn the_error_of_an_evaluation_is_shown_with_the_permission() {
+        let status = serde_json::json!({
+            "allowed": false,
+            "evaluationError": "clusterrole.rbac.authorization.k8s.io \"shop\" not found",
+        });
+        let body = serde_json::json!({ "spec": {}, "status": status }).to_string();
+        let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let response = http::Response::new(kube::client::Body::from(body.clone().into_bytes()));
+            async move { Ok::<_, std::convert::Infallible>(response) }
+        });
+        let permissions = [Permission::new(None, "", "pods", &["list"])];
+        let permissions = permissions.into_iter().collect();
+        let reviewed = review(&Client::new(server, "default"), &permissions).await;
+        assert_eq!(
+            reviewed.unwrap().missing,
+            [
+                "list pods (evaluation error: clusterrole.rbac.authorization.k8s.io \"shop\" not found)"
+            ]
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cluster::{self, ServerIdentity, ServerInUse};
+use crate::cluster::{self, ServerIdentity};
 use crate::file_limits;
 use crate::file_watcher::FileWatcher;
 use crate::options::{
@@ -239,25 +239,29 @@ impl Configuration {
         self.options.source == other.options.source && !is_other_server
     }
 
-    /// Returns the reason why `new` leads to another API server than `server`, which the clients of this configuration
-    /// use; `None` if `new` leads to the same server. In this case, the function records the settings of `new` in
-    /// `server`, and the clients themselves renew changed credentials.
-    pub(crate) fn server_change(&self, new: &Self, server: &ServerInUse) -> Option<String> {
+    /// Returns the API server in the kubeconfig of `new`, with which the caller must compare the server in use. Even if
+    /// both configurations have the same files, a client may have followed a change in between. Returns `None` if `new`
+    /// has the same kubeconfig, which names no server.
+    ///
+    /// # Errors
+    ///
+    /// The error is the reason why `new` certainly leads to another server than this configuration.
+    pub(crate) fn server_to_compare(
+        &self,
+        new: &Self,
+    ) -> Result<Option<ServerIdentity>, &'static str> {
         let (source, other) = (&self.options.source, &new.options.source);
         if source.apiserver != other.apiserver {
-            return Some("--apiserver has changed".to_owned());
+            return Err("--apiserver has changed");
         }
         if source.kubeconfig != other.kubeconfig {
-            return Some("--kubeconfig has changed".to_owned());
+            return Err("--kubeconfig has changed");
         }
         match new.server() {
-            // Even if both configurations have the same files, a client may have followed a change in between.
-            Some(named) => {
-                let change = server.follow(&named)?;
-                Some(format!("{change} in the kubeconfig has changed"))
+            None if self.kubeconfig != new.kubeconfig => {
+                Err("the kubeconfig is incomplete, or names no API server")
             }
-            None if self.kubeconfig == new.kubeconfig => None,
-            None => Some("the kubeconfig is incomplete, or names no API server".to_owned()),
+            server => Ok(server),
         }
     }
 

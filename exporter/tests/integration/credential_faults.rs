@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::api::Api;
 use super::authority::Authority;
-use super::credentials::{accepts, answer, is_running, is_synced, plugin, startup_error, watching};
+use super::credentials::{
+    accepts, answer, is_running, is_synced, old_and_new_authority, plugin, startup_error, watching,
+};
 use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run, signal};
 
 /// A certificate that is not Base64.
@@ -46,8 +48,7 @@ fn only_the_broken_certificates_of_a_bundle_are_not_trusted() {
 
 #[test]
 fn a_bundle_that_is_being_written_does_not_replace_the_authorities() {
-    let (old, new) = (Authority::new("old"), Authority::new("new"));
-    let api = Api::start_tls(old.server());
+    let (old, new, api) = old_and_new_authority();
     api.accept("first");
     let directory = Directory::new("bundle");
     directory.write("ca.pem", &old.pem());

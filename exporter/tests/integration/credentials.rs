@@ -25,6 +25,13 @@ pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
     });
 }
 
+/// Starts a server with a certificate of an old authority. Returns the old authority, a new authority, and the server.
+pub fn old_and_new_authority() -> (Authority, Authority, Api) {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let api = Api::start_tls(old.server());
+    (old, new, api)
+}
+
 /// Waits until the resource pods is synced.
 pub fn is_synced(exporter: &Exporter) {
     let synced = "kube_state_metrics_synced{resource=\"*v1.Pod\"}";
@@ -224,8 +231,7 @@ fn a_kubeconfig_with_another_token_is_used_without_a_new_list() {
 
 #[test]
 fn an_authority_that_changes_is_trusted() {
-    let (old, new) = (Authority::new("old"), Authority::new("new"));
-    let api = Api::start_tls(old.server());
+    let (old, new, api) = old_and_new_authority();
     let directory = Directory::new("authority");
     directory.write("ca.pem", &old.pem());
     let cluster = json!({ "certificate-authority": "ca.pem", "tls-server-name": "api.test" });
@@ -287,6 +293,13 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
     api.cut();
     accepts(&api, "the second token", bearer("second"));
     is_synced(&exporter);
+    // The refused request is repeated with the new token, so the watch does not fail.
+    let log = exporter.log();
+    assert!(log.contains("were reloaded"), "{log}");
+    assert!(
+        !log.contains("unauthorized") && !log.contains("WARN"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -521,8 +534,7 @@ fn a_token_of_an_identity_provider_is_refreshed() {
 fn a_pod_finds_its_credentials_and_follows_them() {
     use std::os::unix::fs::symlink;
 
-    let (old, new) = (Authority::new("old"), Authority::new("new"));
-    let api = Api::start_tls(old.server());
+    let (old, new, api) = old_and_new_authority();
     api.accept("first");
     let directory = Directory::new("pod");
     for (version, token, authority) in [("..1", "first", &old), ("..2", "second", &new)] {

@@ -534,6 +534,40 @@ fn a_file_that_is_missing_may_come_later() {
     }
 }
 
+/// An editor or an update of a volume may remove the file and write it again.
+#[test]
+fn a_file_that_is_missing_for_a_moment_stays_in_use() {
+    let manifests = manifests();
+    let directory = Directory::new("custom-vanishes");
+    let file = directory.write("crs.yaml", CONFIG);
+    let exporter = Exporter::serving(&[
+        "--manifests",
+        manifests.str(),
+        "--custom-resource-state-config-file",
+        &file,
+        "--continue-without-custom-resource-state-config-file",
+    ]);
+    assert!(exporter.metrics("").contains(&sample("a", "3")));
+    fs::remove_file(&file).unwrap();
+    eventually("the missing file is a failed reload", || {
+        (reloaded(&exporter, &file) == Some(0.0)).then_some(())
+    });
+    let line =
+        "crs.yaml does not exist now, and the exporter uses its previous content; restore the file";
+    exporter.tells(line);
+    let verbose = eventually("the failure is shown", || {
+        let text = exporter.get("/readyz?verbose").text();
+        text.contains("crs.yaml").then_some(text)
+    });
+    assert!(verbose.contains(line), "{verbose}");
+    assert!(exporter.metrics("").contains(&sample("a", "3")));
+    directory.write("crs.yaml", &CONFIG.replace("name: size", "name: other"));
+    eventually("the restored file is in use", || {
+        let is_used = reloaded(&exporter, &file) == Some(1.0);
+        (is_used && exporter.metrics("").contains("widget_other{")).then_some(())
+    });
+}
+
 #[test]
 fn only_the_families_that_have_errors_are_left_out_at_the_start() {
     let manifests = manifests();

@@ -58,8 +58,8 @@ const SHARED: [Note; 22] = [
     note(
         "kube_state_metrics_last_config_reload_successful",
         NONE,
-        "0 means that an older content is in use, also while a change is being applied. Absent if an optional file is \
-         missing. `type` is `config` (options file), `customresourceconfig` or `webconfig`.",
+        "0 means that an older content is in use, also while a change is being applied. Absent if an optional file has been \
+         missing since startup. `type` is `config` (options file), `customresourceconfig` or `webconfig`.",
     ),
     note(
         "kube_state_metrics_last_config_reload_success_timestamp_seconds",

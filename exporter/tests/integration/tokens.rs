@@ -340,5 +340,8 @@ fn without_a_way_to_an_api_server_it_does_not_start() {
         &["--auth-filter", "--manifests", super::support::CLUSTER],
         "",
     );
-    output.fails("--auth-filter needs an API server");
+    output.fails(
+        "--auth-filter needs an API server that reviews the tokens, and --manifests names none; give --kubeconfig FILE \
+         or --apiserver URL for the reviews, or remove --auth-filter (in the options file, `auth_filter`)",
+    );
 }

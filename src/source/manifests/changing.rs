@@ -15,6 +15,8 @@ pub(super) struct HoldTimes {
     pub(super) unchanged_for: Duration,
     /// The new content is used at the latest this time after the first change, even if the file still changes.
     pub(super) at_most: Duration,
+    /// The objects of a file or directory that has become empty stay for this time.
+    pub(super) emptied_for: Duration,
 }
 
 /// The properties of a file that show whether its content has changed.

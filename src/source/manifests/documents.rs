@@ -242,13 +242,25 @@ struct Names<'j> {
     namespace: Option<&'j RawValue>,
 }
 
-/// The namespace and the name in the metadata of an object.
-#[derive(Deserialize)]
+/// The names in the metadata of an object.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Identity<'j> {
     #[serde(borrow, default)]
     name: Option<Cow<'j, str>>,
     #[serde(borrow, default)]
     namespace: Option<Cow<'j, str>>,
+    #[serde(borrow, default)]
+    generate_name: Option<&'j RawValue>,
+}
+
+/// The name of an object.
+pub(super) enum Name {
+    /// The object has a name, or its metadata cannot be decoded.
+    Present,
+    Missing,
+    /// Only an API server creates the name, from the field `generateName`.
+    Generated,
 }
 
 fn items<'j, D: Deserializer<'j>>(items: D) -> Result<Option<Vec<&'j RawValue>>, D::Error> {
@@ -331,9 +343,32 @@ impl Document<'_> {
     /// version, no kind or no name.
     pub(super) fn key(&self) -> Option<Box<str>> {
         self.api_version.and(self.kind)?;
-        let Identity { name, namespace } = serde_json::from_str(self.metadata?).ok()?;
-        let (name, namespace) = (name?, namespace.unwrap_or_default());
-        Some(format!("{namespace}/{name}").into_boxed_str())
+        let Identity {
+            name, namespace, ..
+        } = self.identity()?;
+        let name = name.filter(|name| !name.is_empty())?;
+        Some(format!("{}/{name}", namespace.unwrap_or_default()).into_boxed_str())
+    }
+
+    /// Whether the object has a name.
+    pub(super) fn name(&self) -> Name {
+        match self.identity() {
+            Some(own) if own.name.as_ref().is_none_or(|name| name.is_empty()) => {
+                match own.generate_name {
+                    Some(generate) if generate.get() != "null" => Name::Generated,
+                    _ => Name::Missing,
+                }
+            }
+            _ => Name::Present,
+        }
+    }
+
+    /// The names in the metadata; `None` if they are not strings.
+    fn identity(&self) -> Option<Identity<'_>> {
+        let metadata = self.metadata.filter(|metadata| *metadata != "null");
+        metadata.map_or(Some(Identity::default()), |metadata| {
+            serde_json::from_str(metadata).ok()
+        })
     }
 }
 

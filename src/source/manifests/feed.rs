@@ -122,7 +122,8 @@ impl ManifestFeed {
     ///   read.
     /// * Another file has replaced the file, for example by a rename.
     ///
-    /// Files that the feed has not read yet are read at once.
+    /// Files that the feed has not read yet are read at once. The objects of a file or directory that has become empty
+    /// also stay for the time `at_most`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -141,6 +142,7 @@ impl ManifestFeed {
         self.files.hold_changes(HoldTimes {
             unchanged_for,
             at_most,
+            emptied_for: at_most,
         });
         self
     }

@@ -178,7 +178,7 @@ impl FileStates {
     /// other files may cause readings at any time.
     fn stays_empty(&self, since: Instant, now: Instant) -> bool {
         self.hold
-            .is_none_or(|hold| now.duration_since(since) >= hold.at_most)
+            .is_none_or(|hold| now.duration_since(since) >= hold.emptied_for)
     }
 
     /// Returns the files of the previous reading at and below a path.

@@ -100,6 +100,17 @@ pub enum ManifestProblem {
         /// The missing field.
         missing: &'static str,
     },
+    /// An object has no name. Without names, all such objects of a kind would be one object.
+    #[error(
+        "{place}: metadata.name is missing{}; write a name; the object is skipped",
+        if *is_generated { ", and only the API server creates a name from generateName" } else { "" }
+    )]
+    Unnamed {
+        /// The location.
+        place: Place,
+        /// Whether the object has the field `metadata.generateName`.
+        is_generated: bool,
+    },
     /// An object has a kind that is neither registered nor built in.
     #[error("{place}: no metrics for {api_version} {kind}; the object is skipped")]
     UnknownKind {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::documents::{self, Document, ObjectKeys, Syntax};
+use super::documents::{self, Document, Name, ObjectKeys, Syntax};
 use super::reading::Content;
 use super::report::{FileProblems, LoadReport, ManifestProblem, Place};
 use crate::errors::shortened;
@@ -174,6 +174,18 @@ impl ManifestWriters {
             }
         };
         let key = (api_version.to_owned(), kind.to_owned());
+        if self.routes.contains_key(&key) || self.sources.contains_key(&key) {
+            match document.name() {
+                Name::Present => {}
+                name => {
+                    let is_generated = matches!(name, Name::Generated);
+                    return Err(ManifestProblem::Unnamed {
+                        place,
+                        is_generated,
+                    });
+                }
+            }
+        }
         // Pass the object to all writers, even if one writer cannot decode it. Report only the first error.
         let json = document.json.as_bytes();
         let source = self.sources.get_mut(&key);

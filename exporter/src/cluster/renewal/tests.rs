@@ -128,12 +128,12 @@ async fn without_valid_credentials_a_request_fails_soon_and_asks_for_new_ones() 
     });
     let (refuse, mut refusals) = mpsc::channel(1);
     let start = Instant::now();
-    let error = usable(requests.clone(), &refuse).await.err().unwrap();
+    let error = usable(&mut requests.clone(), &refuse).await.err().unwrap();
     assert_eq!(start.elapsed(), REQUEST_WAIT);
     assert!(error.to_string().ends_with("the plugin hangs"), "{error}");
     assert_eq!(refusals.try_recv(), Ok(()));
 
-    let request = tokio::spawn(async move { usable(requests, &refuse).await.is_ok() });
+    let request = tokio::spawn(async move { usable(&mut requests.clone(), &refuse).await.is_ok() });
     tokio::task::yield_now().await;
     current.send_modify(|current| current.client = Some(Client::new(service(), "x")));
     assert!(request.await.unwrap());
@@ -142,5 +142,51 @@ async fn without_valid_credentials_a_request_fails_soon_and_asks_for_new_ones() 
     let (refuse, _refusals) = mpsc::channel(1);
     let client = Client::new(service(), "x").with_valid_until(at(1));
     current.send_replace(Current::of(client));
-    assert!(usable(current.subscribe(), &refuse).await.is_ok());
+    assert!(usable(&mut current.subscribe(), &refuse).await.is_ok());
+}
+
+/// A client whose server responds to each request with this status.
+fn responding(status: StatusCode) -> Client {
+    let service = service_fn(move |_: Request<Body>| async move {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        Ok::<_, std::convert::Infallible>(response)
+    });
+    Client::new(service, "x")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_get_request_is_sent_again_with_renewed_credentials() {
+    let refused = || Current::of(responding(StatusCode::UNAUTHORIZED));
+    let (current, requests) = watch::channel(refused());
+    let (refuse, mut refusals) = mpsc::channel(1);
+    let ask = |method: Method| {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        let (requests, refuse) = (requests.clone(), refuse.clone());
+        tokio::spawn(async move { send(request, requests, refuse).await.unwrap().status() })
+    };
+    // Without new credentials, the request fails soon.
+    let start = Instant::now();
+    let answer = ask(Method::GET).await.unwrap();
+    assert_eq!(
+        (answer, start.elapsed()),
+        (StatusCode::UNAUTHORIZED, REQUEST_WAIT)
+    );
+    assert_eq!(refusals.recv().await, Some(()));
+    // The problem of a failed renewal is no new credential.
+    let get = ask(Method::GET);
+    assert_eq!(refusals.recv().await, Some(()));
+    current.send_modify(|current| current.problem = Some("the plugin fails".to_owned()));
+    tokio::task::yield_now().await;
+    current.send_replace(Current::of(responding(StatusCode::OK)));
+    assert_eq!(get.await.unwrap(), StatusCode::OK);
+    // Other requests may have effects, so they are not repeated.
+    current.send_replace(refused());
+    let start = Instant::now();
+    let answer = ask(Method::POST).await.unwrap();
+    assert_eq!(
+        (answer, start.elapsed()),
+        (StatusCode::UNAUTHORIZED, Duration::ZERO)
+    );
 }

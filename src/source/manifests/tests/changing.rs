@@ -104,6 +104,7 @@ fn a_text_is_not_used_if_its_file_changes_while_it_is_read() {
         states.hold_changes(HoldTimes {
             unchanged_for: HOUR,
             at_most: HOUR,
+            emptied_for: HOUR,
         });
         let mut sink = LengthSink::default();
         let mut read = || {
@@ -160,6 +161,7 @@ fn a_changed_file_is_read_when_it_is_unchanged_and_a_renamed_file_at_once() {
     states.hold_changes(HoldTimes {
         unchanged_for: Duration::from_secs(1),
         at_most: Duration::from_secs(30),
+        emptied_for: Duration::from_secs(30),
     });
     let start = Instant::now();
     let mut length = 1;

@@ -301,3 +301,35 @@ fn a_broken_json_line_does_not_hide_the_next() {
         ["a.jsonl:2: not valid JSON at column 16; the document is skipped"]
     );
 }
+
+/// Only the API server creates a name from `generateName`. Without names, all these objects would be one object.
+#[test]
+fn objects_without_a_name_are_refused_each() {
+    let map = |metadata: &str| format!("apiVersion: v1\nkind: ConfigMap\n{metadata}---\n");
+    let text = [
+        map("metadata: {generateName: job-, namespace: ns}\n"),
+        map("metadata: {namespace: ns}\n"),
+        map("metadata: {name: '', namespace: ns}\n"),
+        map(""),
+        GOOD.to_owned(),
+    ];
+    let (samples, problems) = load("unnamed", &[("a.yaml", &text.concat())]);
+    assert_eq!(samples, [info("good")]);
+    let generated = "metadata.name is missing, and only the API server creates a name from generateName; write a name; \
+                     the object is skipped";
+    let missing = "metadata.name is missing; write a name; the object is skipped";
+    assert_eq!(
+        problems,
+        [
+            format!("a.yaml:1: {generated}"),
+            format!("a.yaml:5: {missing}"),
+            format!("a.yaml:9: {missing}"),
+            format!("a.yaml:13: {missing}"),
+        ]
+    );
+    // The item of a list is named by its index.
+    let list = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {generateName: a-}\n- metadata: {name: good, namespace: ns}\n";
+    let (samples, problems) = load("unnamed-item", &[("a.yaml", list)]);
+    assert_eq!(samples, [info("good")]);
+    assert_eq!(problems, [format!("a.yaml:1 (item 0): {generated}")]);
+}
