@@ -164,6 +164,16 @@ const FURTHER: [Note; 45] = [
         "An object counts only if two comparisons have found the same difference; the log names \
          the objects. Absent if the resource is not audited.",
     ),
+    note(
+        "kube_state_metrics_unapplied_objects",
+        LIBRARY,
+        "Does not include the objects of a list in progress.",
+    ),
+    note(
+        "kube_state_metrics_unapplied_age_seconds",
+        LIBRARY,
+        "The maximum over namespaces. If this time is 10 s or more, `/readyz?verbose` shows the time.",
+    ),
     note("kube_state_metrics_audit_relists_total", LIBRARY, ""),
     note("kube_state_metrics_audit_requests_total", LIBRARY, ""),
     note("kube_state_metrics_relists_total", LIBRARY, ""),

@@ -433,6 +433,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.reporter().list_is_expensive(false);
         self.is_forgotten = false;
         self.sink.end_list();
+        self.report_unapplied(None);
         if self.feed.reporter().is_complete() {
             self.metrics.relisted();
         }
