@@ -412,6 +412,13 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
+    /// Keeps the row of an object in the list in progress, because the object is applied after the list.
+    pub(super) fn keep_by_name(&mut self, namespace: &str, name: &str) {
+        if let Some(sink) = &mut self.sink {
+            sink.keep_key(namespace, name);
+        }
+    }
+
     /// The rows of the store, one per object. `None` if the sink has no store.
     pub(super) fn rows(&self) -> Option<FeederRows> {
         self.sink.as_ref().and_then(stored_rows)
