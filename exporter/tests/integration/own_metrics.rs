@@ -93,7 +93,7 @@ const SHARED: [Note; 22] = [
 ];
 
 /// The metrics that kube-state-metrics does not have, in the order of the page.
-const FURTHER: [Note; 45] = [
+const FURTHER: [Note; 47] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
     note("kube_state_metrics_store_bytes", STORES, ""),
