@@ -58,6 +58,7 @@ mod list_batches;
 mod list_bounds;
 mod list_meta;
 mod list_splitter;
+mod listed_expensive;
 mod logged_feed;
 mod metrics;
 mod next_bytes;

@@ -83,6 +83,8 @@ pub(crate) enum SourceError {
 
 /// The text of `/readyz` while manifests are read for the first time.
 const LOADING: &str = "loading manifests";
+/// If a changed object is not processed for this time, `/readyz?verbose` shows the time.
+const LONG_LAG: f64 = 10.0;
 /// If a manifest takes longer than this to read, `/readyz` and the log name this manifest.
 pub(super) const SLOW: Duration = Duration::from_secs(5);
 /// The path of standard input.
@@ -330,6 +332,8 @@ fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus 
         oversized: health.oversized,
         is_limited: health.is_limited,
         audit_difference: health.audit_difference.unwrap_or_default(),
+        unapplied_objects: health.unapplied_objects,
+        unapplied_seconds: health.unapplied_seconds.filter(|age| *age >= LONG_LAG),
         last_error: health
             .last_error
             .filter(|_| health.state != ResourceState::Synced),

@@ -57,6 +57,10 @@ pub(crate) struct ResourceStatus {
     pub(crate) is_limited: bool,
     /// The number of objects that differed from the objects of the API server in the last audit.
     pub(crate) audit_difference: u64,
+    /// The number of changed objects that the watch has received but not processed.
+    pub(crate) unapplied_objects: u64,
+    /// Seconds since the oldest of these objects arrived; `None` if the time is short.
+    pub(crate) unapplied_seconds: Option<f64>,
     /// The last error; `None` if the resource is synced.
     pub(crate) last_error: Option<String>,
 }

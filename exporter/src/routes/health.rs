@@ -106,6 +106,18 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
             let objects = counted(resource.audit_difference, "object", "objects");
             let _ = write!(text, ", {objects} that differ from those of the API server");
         }
+        if resource.errors > 0 {
+            let times = counted(resource.errors, "time", "times");
+            let _ = write!(text, ", objects that do not decode skipped {times}");
+        }
+        if let Some(seconds) = resource.unapplied_seconds {
+            let objects = counted(
+                resource.unapplied_objects,
+                "changed object",
+                "changed objects",
+            );
+            let _ = write!(text, ", {objects} not processed for {}", span(seconds));
+        }
         if let Some(seconds) = resource.last_event_seconds.filter(|_| resource.is_silent) {
             let _ = write!(text, ", no event or bookmark for {}", span(seconds));
         }
@@ -141,10 +153,12 @@ mod tests {
             memory_bytes: 0,
             last_event_seconds: Some(605.0),
             is_silent: true,
-            errors: 0,
+            errors: 4,
             oversized: 0,
             is_limited: true,
             audit_difference: 2,
+            unapplied_objects: 3,
+            unapplied_seconds: Some(12.0),
             last_error: None,
         };
         let status = InstanceStatus {
@@ -159,7 +173,8 @@ mod tests {
             resources: vec![services],
         };
         let line = "OK\n[+] services: silent, 3 objects, --object-limit reached, so further objects have no metrics, \
-             2 objects that differ from those of the API server, no event or bookmark for 10m 5s\n";
+             2 objects that differ from those of the API server, objects that do not decode skipped 4 times, \
+             3 changed objects not processed for 12s, no event or bookmark for 10m 5s\n";
         assert_eq!(readiness_text(&status, true), line);
     }
 }

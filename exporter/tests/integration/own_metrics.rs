@@ -93,7 +93,7 @@ const SHARED: [Note; 22] = [
 ];
 
 /// The metrics that kube-state-metrics does not have, in the order of the page.
-const FURTHER: [Note; 45] = [
+const FURTHER: [Note; 47] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
     note("kube_state_metrics_store_bytes", STORES, ""),
@@ -163,6 +163,16 @@ const FURTHER: [Note; 45] = [
         LIBRARY,
         "An object counts only if two comparisons have found the same difference; the log names \
          the objects. Absent if the resource is not audited.",
+    ),
+    note(
+        "kube_state_metrics_unapplied_objects",
+        LIBRARY,
+        "Does not include the objects of a list in progress.",
+    ),
+    note(
+        "kube_state_metrics_unapplied_age_seconds",
+        LIBRARY,
+        "The maximum over namespaces. If this time is 10 s or more, `/readyz?verbose` shows the time.",
     ),
     note("kube_state_metrics_audit_relists_total", LIBRARY, ""),
     note("kube_state_metrics_audit_requests_total", LIBRARY, ""),

@@ -50,6 +50,9 @@ struct Progress {
     audited_at: Option<Instant>,
     /// Number of objects in the store that differed from the API server in the last audit.
     audit_difference: Option<u64>,
+    /// The time at which the oldest object arrived that was received but not applied.
+    unapplied_since: Option<Instant>,
+    unapplied_objects: usize,
 }
 
 /// Reports the state of one feed to a [`Health`](super::Health).
@@ -102,6 +105,8 @@ impl FeedState {
             received_version: progress.received_version,
             audit_seconds: progress.audited_at.map(|at| at.elapsed().as_secs_f64()),
             audit_difference: progress.audit_difference,
+            unapplied_seconds: (progress.unapplied_since).map(|at| at.elapsed().as_secs_f64()),
+            unapplied_objects: progress.unapplied_objects as u64,
         }
     }
 
@@ -284,6 +289,14 @@ impl FeedReporter {
         let mut progress = self.state.progress.lock();
         progress.audited_at = Some(Instant::now());
         progress.audit_difference = difference.or(progress.audit_difference).or(Some(0));
+    }
+
+    /// Reports the number of objects that were received but not applied, and the time at which the oldest of them
+    /// arrived.
+    pub(crate) fn unapplied(&self, since: Option<std::time::Instant>, objects: usize) {
+        let mut progress = self.state.progress.lock();
+        progress.unapplied_since = since.map(Instant::from_std);
+        progress.unapplied_objects = objects;
     }
 
     /// Reports that an object was skipped because it is larger than the maximum size.

@@ -114,6 +114,12 @@ pub struct ResourceHealth {
     /// Number of stored objects that differed from the API server in the last audit. If the resource has several feeds,
     /// this is the sum. `None` if [`audit_seconds`](Self::audit_seconds) is `None`.
     pub audit_difference: Option<u64>,
+    /// Number of changed objects that a watch of this crate has received, but whose samples are not stored yet. If the
+    /// resource has several feeds, this is the sum. During a list, this number does not include the listed objects.
+    pub unapplied_objects: u64,
+    /// Seconds since the oldest of the [`unapplied_objects`](Self::unapplied_objects) arrived. If the resource has
+    /// several feeds, this is the maximum. `None` if there are no such objects.
+    pub unapplied_seconds: Option<f64>,
     /// The message of the last failure, even if requests have succeeded since then.
     pub last_error: Option<String>,
     /// The feeds of the resource. If the watch requests each namespace separately, there is one feed per namespace. If
@@ -162,6 +168,11 @@ pub struct FeedHealth {
     /// Number of stored objects that differed from the API server in the last audit. `None` if
     /// [`audit_seconds`](Self::audit_seconds) is `None`.
     pub audit_difference: Option<u64>,
+    /// Number of changed objects that a watch of this crate has received, but whose samples are not stored yet.
+    pub unapplied_objects: u64,
+    /// Seconds since the oldest of the [`unapplied_objects`](Self::unapplied_objects) arrived. `None` if there are no
+    /// such objects.
+    pub unapplied_seconds: Option<f64>,
     /// The message of the last failure, even if requests have succeeded since then.
     pub last_error: Option<String>,
     /// The highest `resourceVersion` of an object that a watch of this crate has received. `None` before the first list

@@ -159,6 +159,9 @@ impl TrackedResource {
             audit_seconds: (feeds.iter().filter_map(|feed| feed.audit_seconds)).reduce(f64::max),
             audit_difference: (feeds.iter().filter_map(|feed| feed.audit_difference))
                 .reduce(|sum, own| sum + own),
+            unapplied_objects: feeds.iter().map(|feed| feed.unapplied_objects).sum(),
+            unapplied_seconds: (feeds.iter().filter_map(|feed| feed.unapplied_seconds))
+                .reduce(f64::max),
             last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
             feeds,
             is_auxiliary: self.is_counted(),

@@ -28,7 +28,7 @@ use super::failure::Failure;
 use super::list_batches::{AppliedBatches, ListBatches, batch_memory};
 use super::oversized::OversizedObject;
 use super::partial_objects::{MissingColumn, PartialObjects};
-use super::postponed_objects::PostponedObjects;
+use super::postponed_objects::{PostponedObjects, Work};
 use super::representation::Representation;
 use super::sink::{Change, ListWatchSink};
 use super::watch_event::EventKind;
@@ -56,8 +56,10 @@ pub(super) struct BlockingSink<S> {
     pub(super) received: Option<ReceivedObjects>,
     permits: ThreadPermits,
     batches: ListBatches,
-    /// The expensive objects that are applied later.
+    /// The large and expensive objects that are applied later.
     pub(super) postponed: PostponedObjects,
+    /// The wait for a permit to apply a large object. The wait keeps its place until the watch handles events.
+    large_wait: Option<PermitWait>,
     /// The wait for a permit to apply an expensive object. The wait keeps its place until the watch handles events.
     wait: Option<PermitWait>,
     /// The units of work that generators may still use on a worker thread before the next pause.
@@ -68,6 +70,12 @@ pub(super) struct BlockingSink<S> {
 
 /// The wait for a permit. `None` means that the semaphore is closed.
 type PermitWait = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send + Sync>>;
+
+/// A permit to apply one postponed object. `None` means that the semaphore is closed.
+pub(super) struct ThreadPermit {
+    pub(super) work: Work,
+    permit: Option<OwnedSemaphorePermit>,
+}
 
 /// The permits to apply objects on threads for blocking work. All reflectors of a watch share these permits.
 #[derive(Clone, Debug)]
@@ -114,6 +122,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
             batches: ListBatches::new(Arc::clone(&permits.list_batches)),
             permits,
             postponed: PostponedObjects::new(budget),
+            large_wait: None,
             wait: None,
             left: WORK_OF_TURN,
             is_expensive: false,
@@ -288,19 +297,53 @@ impl<S: ListWatchSink> BlockingSink<S> {
     /// Waits for the permit to apply an expensive object. If the caller drops the returned future, the wait keeps its
     /// place, and the next call of this method continues it.
     pub(super) async fn expensive_permit(&mut self) -> Option<OwnedSemaphorePermit> {
-        let permits = &self.permits.expensive_objects;
-        let wait = self.wait.get_or_insert_with(|| {
-            // Waiting for a permit fails only if the semaphore is closed, and it is never closed.
-            Box::pin(Arc::clone(permits).acquire_owned().map(Result::ok))
-        });
-        let permit = wait.await;
-        self.wait = None;
-        permit
+        wait_for(&self.permits.expensive_objects, &mut self.wait).await
     }
 
-    /// Ends the wait for a permit, so that other watches can get the permit.
+    /// Waits for a permit to apply a postponed object, which must exist. If the caller drops the returned future, the
+    /// waits keep their places, and the next call of this method continues them.
+    pub(super) async fn postponed_permit(&mut self) -> ThreadPermit {
+        let (permits, postponed) = (&self.permits, &self.postponed);
+        let (has_large, has_expensive) =
+            (postponed.has(Work::Large), postponed.has(Work::Expensive));
+        // The order is random, so that neither large nor expensive objects wait forever.
+        tokio::select! {
+            permit = wait_for(&permits.large_objects, &mut self.large_wait), if has_large => {
+                ThreadPermit { work: Work::Large, permit }
+            }
+            permit = wait_for(&permits.expensive_objects, &mut self.wait), if has_expensive => {
+                // An expensive object may take long. Meanwhile, other watches can apply large objects.
+                self.large_wait = None;
+                ThreadPermit { work: Work::Expensive, permit }
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Applies a postponed object on a thread for blocking work. Returns `None` if the object is expensive, although
+    /// the permit is for a large object. Then the caller must apply the object later.
+    pub(super) async fn change_postponed(
+        &mut self,
+        permit: ThreadPermit,
+        encoding: Encoding,
+        object: Bytes,
+    ) -> Option<Result<(), DecodeError>> {
+        let limit = match permit.work {
+            Work::Large => WORK_OF_LARGE,
+            Work::Expensive => u64::MAX,
+        };
+        let changed = self.change_elsewhere(Change::Applied, encoding, object, limit);
+        let changed = changed.await;
+        drop(permit.permit);
+        match permit.work {
+            Work::Large => changed,
+            Work::Expensive => Some(changed.unwrap_or(Ok(()))),
+        }
+    }
+
+    /// Ends the waits for permits, so that other watches can get the permits.
     pub(super) fn stop_waiting(&mut self) {
-        self.wait = None;
+        (self.large_wait, self.wait) = (None, None);
     }
 
     /// Applies or deletes an object on a thread for blocking work. Returns `None` if generators have used `limit` units
@@ -369,6 +412,13 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
+    /// Keeps the row of an object in the list in progress, because the object is applied after the list.
+    pub(super) fn keep_by_name(&mut self, namespace: &str, name: &str) {
+        if let Some(sink) = &mut self.sink {
+            sink.keep_key(namespace, name);
+        }
+    }
+
     /// The rows of the store, one per object. `None` if the sink has no store.
     pub(super) fn rows(&self) -> Option<FeederRows> {
         self.sink.as_ref().and_then(stored_rows)
@@ -424,6 +474,20 @@ impl<S: ListWatchSink> BlockingSink<S> {
             .as_ref()
             .is_some_and(|sink| sink.reads_only(paths))
     }
+}
+
+/// Waits for a permit. If the caller drops the returned future, `wait` keeps the place of the wait.
+async fn wait_for(
+    permits: &Arc<Semaphore>,
+    wait: &mut Option<PermitWait>,
+) -> Option<OwnedSemaphorePermit> {
+    let waiting = wait.get_or_insert_with(|| {
+        // Waiting for a permit fails only if the semaphore is closed, and it is never closed.
+        Box::pin(Arc::clone(permits).acquire_owned().map(Result::ok))
+    });
+    let permit = waiting.await;
+    *wait = None;
+    permit
 }
 
 /// The published rows of the store, which readers see. `None` if the sink has no store.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::buffer_budget::HeldTooLong;
 use super::split_error::SplitError;
 use super::token_words::without_tokens;
+use crate::decode::{json_fields, json_text};
 use crate::errors::shortened;
 use crate::source::health::FailureReason;
 
@@ -68,6 +69,8 @@ struct Cause {
     message: String,
 }
 
+/// The text in the message of an error for a resource version that is newer than the newest version of the server.
+const TOO_LARGE: &str = "Too large resource version";
 /// The maximum pause, even if the server requests a longer pause by `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
@@ -173,12 +176,11 @@ impl Failure {
     /// Creates the failure for a `Status` that the server sent in an error response or in an event of a watch.
     pub(super) fn of_status(status: &Status) -> Self {
         let details = status.details.as_ref();
-        let too_large = details
-            .into_iter()
-            .flat_map(|own| &own.causes)
-            .any(|cause| {
-                cause.reason == "ResourceVersionTooLarge"
-                    || cause.message.contains("Too large resource version")
+        let mut causes = details.into_iter().flat_map(|own| &own.causes);
+        // Old API servers send no cause, so only the message differs from the message of a timeout.
+        let too_large = status.code == 504 && status.message.contains(TOO_LARGE)
+            || causes.any(|cause| {
+                cause.reason == "ResourceVersionTooLarge" || cause.message.contains(TOO_LARGE)
             });
         let reason = match (status.code, &*status.reason) {
             _ if too_large => FailureReason::Expired,
@@ -314,11 +316,52 @@ impl Status {
         status.unwrap_or_default()
     }
 
+    /// Reads the object of an event of the type `ERROR`. If the object has no message, the message states what the event
+    /// contains.
+    pub(super) fn of_event(object: &[u8]) -> Self {
+        let mut status = Self::parse(object);
+        if status.message.is_empty() {
+            status.message = status.without_message(object);
+        }
+        status
+    }
+
+    /// Returns a message for a `Status` without a message. `object` are its bytes, which may be another object.
+    fn without_message(&self, object: &[u8]) -> String {
+        if self.code != 0 || !self.reason.is_empty() {
+            let (code, reason) = (self.code, self.reason.escape_debug());
+            return format!(
+                "the error of the watch has no message, only the code {code} and the reason `{reason}`"
+            );
+        }
+        match kind_of(object) {
+            Some(kind) => {
+                let kind = kind.escape_debug();
+                format!("the error of the watch has no message; its object has the kind `{kind}`")
+            }
+            None => {
+                let size = object.len();
+                format!(
+                    "the error of the watch has no message; its object has {size} bytes and no kind"
+                )
+            }
+        }
+    }
+
     fn parse_protobuf(object: &[u8]) -> Option<Self> {
         let envelope = Envelope::parse(object).ok()?;
         let is_status = (envelope.api_version(), envelope.kind()) == ("v1", "Status");
         is_status.then(|| envelope.object_as(&STATUS).to().ok())?
     }
+}
+
+/// The kind of an object in JSON or protobuf.
+fn kind_of(object: &[u8]) -> Option<String> {
+    if object.starts_with(&PREFIX) {
+        return Some(Envelope::parse(object).ok()?.kind().to_owned());
+    }
+    let [kind] = json_fields(object, ["kind"])?;
+    json_text(kind?).map(|kind| kind.into_owned())
 }
 
 impl From<&kube::core::Status> for Status {
@@ -411,6 +454,36 @@ mod tests {
         assert_eq!(failure.reason, FailureReason::Expired);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
         assert!(!response(504, r#"{"reason":"Timeout"}"#).version_too_large);
+        // Old API servers send no cause.
+        let old = r#"{"kind":"Status","reason":"Timeout","message":"Timeout: Too large resource version: 9, current: 5"}"#;
+        let failure = response(504, old);
+        assert!(failure.version_too_large && !failure.is_away);
+        assert_eq!(failure.reason, FailureReason::Expired);
+        assert!(!response(500, old).version_too_large);
+    }
+
+    #[test]
+    fn an_error_of_a_watch_without_a_message_states_what_was_received() {
+        let message = |object: &[u8]| Failure::of_status(&Status::of_event(object)).message;
+        assert_eq!(message(br#"{"kind":"Status","message":"gone"}"#), "gone");
+        for (object, expected) in [
+            (
+                r#"{"kind":"Pod\n","metadata":{"name":"a"}}"#,
+                "the kind `Pod\\n`",
+            ),
+            (
+                r#"{"kind":"Status","code":500,"reason":"a"}"#,
+                "the code 500 and the reason `a`",
+            ),
+            (r#""text""#, "its object has 6 bytes and no kind"),
+            ("null", "its object has 4 bytes and no kind"),
+        ] {
+            let message = message(object.as_bytes());
+            assert!(message.contains(expected), "{message}");
+        }
+        let pod = serde_json::json!({ "kind": "Pod", "apiVersion": "v1" });
+        let pod = kube_protobuf::encode::object(&pod).unwrap().unwrap();
+        assert!(message(&pod).contains("the kind `Pod`"));
     }
 
     #[test]

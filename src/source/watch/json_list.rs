@@ -15,7 +15,7 @@ use super::oversized::Part;
 use super::part_buffer::PartBuffer;
 use super::representation::Representation;
 use super::split_error::SplitError;
-use crate::decode::{PARTIAL, json_text};
+use crate::decode::{PARTIAL, json_fields, json_text};
 
 /// Splits a list into its items, and keeps the other fields of the list.
 #[derive(Debug, Default)]
@@ -111,15 +111,17 @@ impl JsonList {
         }
         let list: Fields<'_> =
             serde_json::from_slice(&self.envelope).map_err(|_| SplitError::NotAList)?;
-        // The items of an empty list may be `null`. An object that is not a list has no items and no rows.
         let items = list.get("items").or_else(|| list.get("rows"));
-        let (Some(items), Some(metadata)) = (items, list.get("metadata")) else {
-            return Err(SplitError::NotAList);
-        };
+        let metadata = list.get("metadata").ok_or(SplitError::NotAList)?;
         self.check_kind(&list)?;
-        // The envelope does not contain the items, so their array must be empty here. Without this check, a malformed
-        // list would count as an empty list, and all objects would be deleted.
-        if !matches!(items.get(), "[]" | "null") {
+        // The envelope does not contain the items, so their array must be empty here. The items of an empty list may
+        // be `null`. Without this check, a malformed list would count as an empty list, and all objects would be
+        // deleted.
+        let is_list = match items {
+            Some(items) => matches!(items.get(), "[]" | "null"),
+            None => is_empty_list(&list, metadata),
+        };
+        if !is_list {
             return Err(SplitError::NotAList);
         }
         let metadata: ListMetaFields =
@@ -218,6 +220,15 @@ impl JsonList {
         }
         Ok(&[])
     }
+}
+
+/// Whether an object without items is an empty list. Some servers omit the items of an empty list. The kind must be that
+/// of a list, and the metadata must not be that of an object.
+fn is_empty_list(list: &Fields<'_>, metadata: &RawValue) -> bool {
+    let kind = list.get("kind");
+    let kind = kind.and_then(|kind| json_text(kind.get().as_bytes()));
+    let names = json_fields(metadata.get().as_bytes(), ["name", "uid"]);
+    kind.is_some_and(|kind| kind.ends_with("List")) && names == Some([None, None])
 }
 
 /// Whether `text` ends with `key` and a colon.

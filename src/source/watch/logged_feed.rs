@@ -1,6 +1,7 @@
 //! [`LoggedFeed`]: reports the state of one watch for the health, and logs changes of the state.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::failure::{Contact, Failure};
 use super::failure_log::{Event, FailureLog, Subject};
@@ -13,11 +14,17 @@ pub(super) struct LoggedFeed {
     subject: Subject,
     /// The reason of the last logged failure, until the watch works again.
     logged: Option<FailureReason>,
+    /// Whether the log contains a message about objects that were received but not applied. The flag is false again when
+    /// all received objects are applied.
+    is_lag_logged: bool,
     /// Whether the server refuses the credentials of the watch.
     is_unauthorized: bool,
     /// The log that all watches of the server share.
     log: Arc<FailureLog>,
 }
+
+/// If a received object is not applied for this time, the log has a warning.
+const LONG_LAG: Duration = Duration::from_secs(10);
 
 // === impl LoggedFeed ===
 
@@ -35,6 +42,7 @@ impl LoggedFeed {
                 namespace,
             },
             logged: None,
+            is_lag_logged: false,
             is_unauthorized: false,
             log,
         }
@@ -70,6 +78,26 @@ impl LoggedFeed {
             self.log_synced();
         }
         self.log_transition(|reporter| reporter.following());
+    }
+
+    /// Records the number of objects that were received but not applied, and the time at which the oldest of them
+    /// arrived. Logs once if this time is long ago.
+    pub(super) fn unapplied(&mut self, since: Option<Instant>, objects: usize) {
+        self.reporter.unapplied(since, objects);
+        let age = since.map(|since| since.elapsed());
+        if age.is_none() {
+            self.is_lag_logged = false;
+        } else if let Some(age) = age.filter(|age| *age >= LONG_LAG && !self.is_lag_logged) {
+            self.is_lag_logged = true;
+            let (resource, seconds) = (&self.subject.resource, age.as_secs());
+            tracing::warn!(
+                resource,
+                objects,
+                seconds,
+                "changed objects arrive faster than they are processed, so their metrics are old; give the process \
+                 more CPU, or simplify the expressions of custom resources"
+            );
+        }
     }
 
     /// Records that a request failed, or that a watch ended with an error.

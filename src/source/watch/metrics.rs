@@ -58,6 +58,8 @@ struct Gauges {
     age: GaugeVec,
     audit_age: GaugeVec,
     audit_difference: IntGaugeVec,
+    unapplied: IntGaugeVec,
+    unapplied_age: GaugeVec,
     buffered: IntGauge,
     most_buffered: IntGauge,
     buffer_waits: IntCounter,
@@ -217,6 +219,19 @@ impl WatchMetrics {
                     "Number of stored objects that differed from those of the API server in the last audit.",
                     &["resource"],
                 )?,
+                unapplied: gauges(
+                    "unapplied_objects",
+                    "Number of changed objects that the watch has received but whose samples are not stored yet.",
+                    &["resource"],
+                )?,
+                unapplied_age: GaugeVec::new(
+                    options(
+                        "unapplied_age_seconds",
+                        "Time since the arrival of the oldest changed object whose samples are not stored yet, in \
+                         seconds; 0 if there is no such object.",
+                    ),
+                    &["resource"],
+                )?,
                 buffered: IntGauge::with_opts(options(
                     "feed_buffer_bytes",
                     "Memory for incomplete objects from the API server, of all feeds, in bytes. Buffers of up to 64 KiB do not count.",
@@ -305,7 +320,7 @@ impl WatchMetrics {
         let _ = self.audit_relists.remove_label_values(&[&*own]);
     }
 
-    fn parts(&self) -> [&dyn Collector; 25] {
+    fn parts(&self) -> [&dyn Collector; 27] {
         let Gauges {
             figures,
             synced,
@@ -315,6 +330,8 @@ impl WatchMetrics {
             age,
             audit_age,
             audit_difference,
+            unapplied,
+            unapplied_age,
             buffered,
             most_buffered,
             buffer_waits,
@@ -342,6 +359,8 @@ impl WatchMetrics {
             age,
             audit_age,
             audit_difference,
+            unapplied,
+            unapplied_age,
             buffered,
             most_buffered,
             buffer_waits,
@@ -365,6 +384,8 @@ impl Gauges {
         self.age.reset();
         self.audit_age.reset();
         self.audit_difference.reset();
+        self.unapplied.reset();
+        self.unapplied_age.reset();
         let readiness = health.readiness(ReadinessPolicy::Default);
         let waiting = readiness.waiting.iter().filter(|_| readiness.ready);
         let waiting: HashSet<_> = waiting.map(|own| &*own.resource).collect();
@@ -386,6 +407,12 @@ impl Gauges {
             }
             if let Some(seconds) = own.removal_seconds {
                 self.removal.with_label_values(resource).set(seconds);
+            }
+            if own.source == FeedOrigin::Watched {
+                let unapplied = gauge(own.unapplied_objects);
+                self.unapplied.with_label_values(resource).set(unapplied);
+                let age = own.unapplied_seconds.unwrap_or_default();
+                self.unapplied_age.with_label_values(resource).set(age);
             }
             if let Some(age) = own.silent_seconds {
                 self.age.with_label_values(resource).set(age);

@@ -1,5 +1,6 @@
 //! Requests and applies paged lists. An object that is large, or expensive because of its families, is applied on
-//! another thread (see [`BlockingSink`](super::blocking_sink::BlockingSink)).
+//! another thread (see [`BlockingSink`](super::blocking_sink::BlockingSink)). Expensive objects are applied after the
+//! last page (see [`expensive_list`](super::expensive_list)).
 //!
 //! The timeouts of a list apply to complete objects, because a server that sends single bytes makes no real progress.
 //! Each object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response) after the
@@ -83,6 +84,7 @@ impl<S: ListWatchSink> Reflector<S> {
         };
         let (version, pages) = loop {
             parameters.selector = self.enter_scope();
+            self.listed_expensive.clear();
             self.sink.begin_list();
             let mut pages = Pages {
                 next: None,
@@ -104,7 +106,9 @@ impl<S: ListWatchSink> Reflector<S> {
             self.metrics.limited_list(pages.stored);
             self.feed.reporter().limited(pages.stored >= limit);
         }
-        self.end_list(version, pages.progress.began());
+        if self.apply_listed_expensive().await? {
+            self.list_ended(version, pages.progress.began());
+        }
         Ok(())
     }
 
@@ -281,7 +285,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Logs the error of an object that does not decode. The list fails if the object has only metadata, although more
     /// fields were requested. The list also fails if the protobuf of the object is malformed, so that the next list
     /// requests JSON.
-    fn after_listed(
+    pub(super) fn after_listed(
         &mut self,
         applied: Result<(), DecodeError>,
         encoding: Encoding,
@@ -340,6 +344,9 @@ impl<S: ListWatchSink> Reflector<S> {
             if self.apply_small(&item, encoding)? == Handled::Done {
                 return Ok(());
             }
+        }
+        if self.postpone_listed(encoding, &item).await {
+            return Ok(());
         }
         let applied = self.list_expensive(Change::Applied, encoding, item).await;
         self.after_listed(applied, encoding)

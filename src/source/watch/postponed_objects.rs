@@ -1,15 +1,16 @@
-//! [`PostponedObjects`]: the expensive objects of a watch that are applied later.
+//! [`PostponedObjects`]: the large and expensive objects of a watch that are applied later.
 //!
-//! An object is *expensive* if its families need too much computing time for a worker thread of the runtime. While such
-//! an object is applied on another thread, the watch cannot apply other objects. So events could arrive faster than the
-//! watch applies them, for example if one expensive object changes very often. Three rules prevent this:
+//! An object is *large* if it has many bytes. An object is *expensive* if its families need too much computing time for
+//! a worker thread of the runtime. While such an object is applied on another thread, the watch cannot apply other
+//! objects. So events could arrive faster than the watch applies them, for example if a few large objects change very
+//! often. Three rules prevent this:
 //!
-//! - The watch postpones an expensive object, and first handles the other events that have arrived. Then the watch
-//!   applies one postponed object, and so on. If a postponed object has waited for a second, the watch reads no more
-//!   events before it applies this object.
+//! - The watch postpones a large or expensive object, and first handles the other events that have arrived. Then the
+//!   watch applies one postponed object, and so on. If a postponed object has waited for a second, the watch reads no
+//!   more events before it applies a postponed object.
 //! - If a postponed object changes again, the new version replaces the postponed version. So the watch applies only the
 //!   newest version.
-//! - If too many objects are postponed, the watch applies the next expensive object immediately.
+//! - If too many objects are postponed, the watch applies the next large or expensive object immediately.
 //!
 //! Only events that follow a list are postponed. A complete list contains the newest version of all objects, so its end
 //! discards the postponed objects.
@@ -25,7 +26,7 @@ use super::buffer_budget::{BufferBudget, BufferShare};
 use crate::decode::{Encoding, Peeked, peek};
 use crate::k8s::resource_version;
 
-/// The postponed objects, in the order in which they are applied.
+/// The postponed objects. The objects of each [`Work`] are in the order in which they are applied.
 #[derive(Debug)]
 pub(super) struct PostponedObjects {
     objects: VecDeque<PostponedObject>,
@@ -42,16 +43,28 @@ pub(super) struct PostponedObject {
     version: Option<u64>,
     /// Whether no version of the object was applied.
     is_new: bool,
+    pub(super) work: Work,
     pub(super) encoding: Encoding,
     pub(super) object: Bytes,
     /// The time at which the first version that was not applied arrived.
     pub(super) arrived: Instant,
 }
 
+/// Why an object is applied on a thread for blocking work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The object has many bytes. It may also be expensive.
+    Large,
+    /// The object needs too many units of work.
+    Expensive,
+}
+
 /// Maximum number of postponed objects of a watch.
 const MAX_OBJECTS: usize = 64;
-/// Maximum number of bytes of the postponed objects of a watch. A single object may be larger.
-const MAX_BYTES: usize = 1 << 20;
+/// Maximum number of bytes of the postponed objects of a watch. A single object may be larger. By default, the postponed
+/// objects of all watches together have at most 1.5 times this size, because the [`BufferBudget`] leaves half of its
+/// memory for smaller buffers.
+const MAX_BYTES: usize = 16 << 20;
 
 // === impl PostponedObjects ===
 
@@ -66,6 +79,10 @@ impl PostponedObjects {
 
     pub(super) fn is_empty(&self) -> bool {
         self.objects.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
     }
 
     /// Postpones an object. If an earlier version of the object is postponed, the new version takes its place. Returns
@@ -107,11 +124,28 @@ impl PostponedObjects {
         }
     }
 
-    /// Removes and returns the object that is applied next. Its memory stays in use until [`release`](Self::release).
-    pub(super) fn next(&mut self) -> Option<PostponedObject> {
-        let next = self.objects.pop_front()?;
+    /// Removes and returns the object with this work that is applied next. Its memory stays in use until
+    /// [`release`](Self::release).
+    pub(super) fn next(&mut self, work: Work) -> Option<PostponedObject> {
+        let at = self.objects.iter().position(|own| own.work == work)?;
+        let next = self.objects.remove(at)?;
         self.bytes -= next.object.len();
         Some(next)
+    }
+
+    /// Whether an object with this work is postponed.
+    pub(super) fn has(&self, work: Work) -> bool {
+        self.objects.iter().any(|own| own.work == work)
+    }
+
+    /// Postpones an object again that [`next`](Self::next) has returned, because it is expensive. Its memory is still in
+    /// use.
+    pub(super) fn return_expensive(&mut self, object: PostponedObject) {
+        self.bytes += object.object.len();
+        self.objects.push_back(PostponedObject {
+            work: Work::Expensive,
+            ..object
+        });
     }
 
     /// The postponed objects, each with its namespace, name and version.
@@ -125,10 +159,15 @@ impl PostponedObjects {
         self.objects.iter().filter(|own| own.is_new).count()
     }
 
-    /// How long the object that is applied next has been waiting.
+    /// The time since which at least one object has been waiting. `None` if no object is postponed.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.objects.iter().map(|own| own.arrived).min()
+    }
+
+    /// The longest time for which an object has been waiting.
     pub(super) fn longest_wait(&self) -> Duration {
-        let first = self.objects.front();
-        first.map_or(Duration::ZERO, |own| own.arrived.elapsed())
+        let since = self.waiting_since();
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Discards all postponed objects.
@@ -156,6 +195,7 @@ impl PostponedObject {
     pub(super) fn new(
         identity: &Peeked,
         is_new: bool,
+        work: Work,
         encoding: Encoding,
         object: Bytes,
         arrived: Instant,
@@ -165,6 +205,7 @@ impl PostponedObject {
             name: identity.name.clone(),
             version: resource_version::as_u64(&identity.resource_version),
             is_new,
+            work,
             encoding,
             object,
             arrived,
@@ -192,7 +233,8 @@ mod tests {
             ..Peeked::default()
         };
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        PostponedObject::new(&identity, false, Encoding::Json, bytes, arrived)
+        let work = Work::Expensive;
+        PostponedObject::new(&identity, false, work, Encoding::Json, bytes, arrived)
     }
 
     #[test]
@@ -206,10 +248,10 @@ mod tests {
         assert!(postponed.insert(object("c", "deleted", later)));
         assert!(postponed.insert(object("a", "new", later)));
         postponed.remove("", "c");
-        let next = postponed.next().unwrap();
+        let next = postponed.next(Work::Expensive).unwrap();
         assert_eq!((&*next.object, next.arrived), (&b"new"[..], first));
-        assert_eq!(postponed.next().unwrap().object, "only");
-        assert!(postponed.next().is_none() && postponed.bytes == 0);
+        assert_eq!(postponed.next(Work::Expensive).unwrap().object, "only");
+        assert!(postponed.next(Work::Expensive).is_none() && postponed.bytes == 0);
     }
 
     #[test]
@@ -232,8 +274,32 @@ mod tests {
         assert!(postponed.insert(object("1", &larger, now)));
         assert_eq!(budget.figures().bytes, larger.len());
         assert!(!postponed.insert(object("2", "text", now)));
-        postponed.next().unwrap();
+        postponed.next(Work::Expensive).unwrap();
         postponed.release();
         assert_eq!(budget.figures().bytes, 0);
+    }
+
+    #[test]
+    fn large_and_expensive_objects_have_their_own_order() {
+        let budget = Arc::new(BufferBudget::new(None, None));
+        let mut postponed = PostponedObjects::new(&budget);
+        let first = Instant::now();
+        for (name, work) in [
+            ("a", Work::Expensive),
+            ("b", Work::Large),
+            ("c", Work::Large),
+        ] {
+            let own = object(name, name, first);
+            assert!(postponed.insert(PostponedObject { work, ..own }));
+        }
+        let large = postponed.next(Work::Large).unwrap();
+        assert_eq!(large.object, "b");
+        // The object is also expensive, so it waits for the earlier expensive object.
+        postponed.return_expensive(large);
+        assert_eq!((postponed.len(), postponed.bytes), (3, 3));
+        assert_eq!(postponed.next(Work::Expensive).unwrap().object, "a");
+        assert_eq!(postponed.next(Work::Expensive).unwrap().object, "b");
+        assert!(!postponed.has(Work::Expensive) && postponed.has(Work::Large));
+        assert_eq!(postponed.waiting_since(), Some(first));
     }
 }

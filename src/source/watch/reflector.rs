@@ -22,6 +22,7 @@ use super::blocking_sink::{BlockingSink, ThreadPermits};
 use super::buffer_budget::BufferBudget;
 use super::connection::{self, ResponseBody};
 use super::failure::Failure;
+use super::listed_expensive::ListedExpensive;
 use super::logged_feed::LoggedFeed;
 use super::metrics::FeedMetrics;
 use super::oversized::OversizedObject;
@@ -93,7 +94,7 @@ pub(super) struct Reflector<S> {
     /// The highest resource version of a stored object.
     pub(super) newest: Option<u64>,
     /// The highest resource version of an object of the list in progress.
-    listed_newest: Option<u64>,
+    pub(super) listed_newest: Option<u64>,
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
     /// Whether an audit has found a difference, so that the next list must have all changes up to now. The cache of the
@@ -114,6 +115,8 @@ pub(super) struct Reflector<S> {
     pub(super) last_list: Option<Duration>,
     /// How long expensive objects of the list in progress have taken.
     pub(super) expensive_time: Duration,
+    /// The expensive objects of the paged list in progress.
+    pub(super) listed_expensive: ListedExpensive,
     /// The number of objects in a page, if the objects are expensive.
     pub(super) page_size: PageSize,
     /// Whether the last watch was shorter than its minimum duration.
@@ -207,6 +210,7 @@ impl<S: ListWatchSink> Reflector<S> {
             is_unfinished_logged: false,
             last_list: None,
             expensive_time: Duration::ZERO,
+            listed_expensive: ListedExpensive::new(&options.budget),
             page_size: PageSize::default(),
             is_watch_unstable: false,
             cut_streams: 0,
@@ -429,10 +433,16 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// Publishes a complete list, which began at `began`.
     pub(super) fn end_list(&mut self, version: String, began: Instant) {
+        self.sink.end_list();
+        self.list_ended(version, began);
+    }
+
+    /// Records that a list, which began at `began`, is complete and published.
+    pub(super) fn list_ended(&mut self, version: String, began: Instant) {
         self.last_list = Some(began.elapsed());
         self.feed.reporter().list_is_expensive(false);
         self.is_forgotten = false;
-        self.sink.end_list();
+        self.report_unapplied(None);
         if self.feed.reporter().is_complete() {
             self.metrics.relisted();
         }

@@ -36,6 +36,10 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// Removes the object with this namespace and name.
     fn delete_key(&mut self, _namespace: &str, _name: &str) {}
 
+    /// Adds the stored object with this namespace and name to the list in progress, so that the end of the list does
+    /// not remove it.
+    fn keep_key(&mut self, _namespace: &str, _name: &str) {}
+
     /// Returns the `metadata.resourceVersion` of the object that was applied or deleted last.
     ///
     /// The result is empty if the object has no version.
@@ -101,6 +105,10 @@ impl ListWatchSink for Box<dyn WatchWriter> {
 
     fn delete_key(&mut self, namespace: &str, name: &str) {
         ObjectWriter::delete_key(&mut **self, namespace, name);
+    }
+
+    fn keep_key(&mut self, namespace: &str, name: &str) {
+        ObjectWriter::keep_key(&mut **self, namespace, name);
     }
 
     fn last_version(&self) -> &str {

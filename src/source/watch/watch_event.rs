@@ -150,7 +150,7 @@ impl<'a> WatchEvent<'a> {
                     object,
                 }
             }
-            EventKind::Error => Self::Error(Status::parse(object.bytes())),
+            EventKind::Error => Self::Error(Status::of_event(object.bytes())),
         })
     }
 }

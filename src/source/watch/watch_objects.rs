@@ -29,12 +29,18 @@ impl<S: ListWatchSink> Reflector<S> {
     ) -> Result<(), StreamEnd> {
         let (encoding, change) = (object.encoding(), kind.change());
         self.count_listed(stream)?;
+        let postpones_large = is_large && self.may_postpone(kind, stream.phase);
+        let has_postponed = !self.sink.postponed.is_empty();
         if stream.phase == Phase::Watching
-            && !self.sink.postponed.is_empty()
+            && (has_postponed || postpones_large)
             && let Some(own) = identity_of(encoding, &bytes).await
         {
             let copy = || bytes.clone();
-            if self.replace_postponed(kind, &own, encoding, copy, arrived)? == Handled::Done {
+            let mut handled = self.replace_postponed(kind, &own, encoding, copy, arrived)?;
+            if handled == Handled::Later && postpones_large {
+                handled = self.postpone(kind, &own, encoding, bytes.clone(), arrived)?;
+            }
+            if handled == Handled::Done {
                 return Ok(());
             }
         }

@@ -1,15 +1,14 @@
-//! Postpones and applies the expensive objects of a watch (see [`PostponedObjects`](super::postponed_objects)).
+//! Postpones and applies the large and expensive objects of a watch (see [`PostponedObjects`](super::postponed_objects)).
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::blocking_sink::Handled;
-use super::postponed_objects::PostponedObject;
+use super::blocking_sink::{Handled, ThreadPermit};
+use super::postponed_objects::{PostponedObject, Work};
 use super::reflector::Reflector;
 use super::representation::Representation;
-use super::sink::{Change, ListWatchSink};
+use super::sink::ListWatchSink;
 use super::watch_event::{EventKind, InvalidEvent};
 use super::watch_stream::{Phase, StreamEnd, advance};
 use crate::decode::{Encoding, Peeked};
@@ -49,7 +48,12 @@ impl<S: ListWatchSink> Reflector<S> {
         arrived: Instant,
     ) -> Result<Handled, StreamEnd> {
         let is_new = kind == EventKind::Added;
-        let object = PostponedObject::new(identity, is_new, encoding, object, arrived);
+        let work = if object.len() >= encoding.large_object() {
+            Work::Large
+        } else {
+            Work::Expensive
+        };
+        let object = PostponedObject::new(identity, is_new, work, encoding, object, arrived);
         if !self.sink.postponed.insert(object) {
             return Ok(Handled::Later);
         }
@@ -69,19 +73,18 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Applies the next postponed object on a thread for blocking work.
-    pub(super) async fn apply_postponed(
-        &mut self,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), StreamEnd> {
-        let Some(next) = self.sink.postponed.next() else {
+    pub(super) async fn apply_postponed(&mut self, permit: ThreadPermit) -> Result<(), StreamEnd> {
+        let Some(next) = self.sink.postponed.next(permit.work) else {
             return Ok(());
         };
-        let (encoding, object) = (next.encoding, next.object);
-        let applied = self
-            .sink
-            .change_expensive(permit, Change::Applied, encoding, object);
-        let applied = applied.await;
+        let (encoding, object) = (next.encoding, next.object.clone());
+        let applied = self.sink.change_postponed(permit, encoding, object).await;
+        let Some(applied) = applied else {
+            self.sink.postponed.return_expensive(next);
+            return Ok(());
+        };
         self.sink.postponed.release();
+        self.report_unapplied(None);
         self.metrics.applied(next.arrived.elapsed());
         match applied {
             Ok(()) => Ok(()),
@@ -95,5 +98,15 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Reports the objects that were received but not applied. `handled` is the time at which the events in progress
+    /// arrived, and their number.
+    pub(super) fn report_unapplied(&mut self, handled: Option<(Instant, usize)>) {
+        let postponed = &self.sink.postponed;
+        let (arrived, events) = handled.unzip();
+        let since = postponed.waiting_since().into_iter().chain(arrived).min();
+        let count = postponed.len() + events.unwrap_or_default();
+        self.feed.unapplied(since, count);
     }
 }

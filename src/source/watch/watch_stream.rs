@@ -82,7 +82,7 @@ enum Deferred {
 const MAX_BURST: Duration = Duration::from_secs(1);
 /// Duration of a pause that ends a burst of events.
 const PAUSE: Duration = Duration::from_millis(1);
-/// If a postponed object has waited for this time, the watch reads no events until it has applied the object.
+/// If a postponed object has waited for this time, the watch reads no events until it has applied a postponed object.
 const MAX_POSTPONED: Duration = Duration::from_secs(1);
 
 impl<S: ListWatchSink> Reflector<S> {
@@ -97,12 +97,13 @@ impl<S: ListWatchSink> Reflector<S> {
         let (phase, mut end) = self.read_to_end(response, phase, opened).await;
         // The next watch may begin much later, so the postponed objects are applied now. A list would have them.
         while phase == Phase::Watching && !end.needs_list() && !self.sink.postponed.is_empty() {
-            let permit = self.sink.expensive_permit().await;
+            let permit = self.sink.postponed_permit().await;
             if let Err(error) = self.apply_postponed(permit).await {
                 end = error;
             }
         }
         self.sink.stop_waiting();
+        self.report_unapplied(None);
         (phase, end)
     }
 
@@ -135,6 +136,9 @@ impl<S: ListWatchSink> Reflector<S> {
                 continue;
             }
             let is_watching = stream.phase == Phase::Watching;
+            if is_watching {
+                self.report_unapplied(None);
+            }
             if is_watching && self.continue_audit() {
                 return (stream.phase, StreamEnd::NeedsList);
             }
@@ -158,7 +162,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 }
                 () = Audit::changed(self.audit.as_mut()), if is_watching => continue,
                 error = events.read_too_long() => return (stream.phase, error.into()),
-                permit = self.sink.expensive_permit(), if has_postponed && !is_events_turn => {
+                permit = self.sink.postponed_permit(), if has_postponed && !is_events_turn => {
                     if let Err(end) = self.apply_postponed(permit).await {
                         return (stream.phase, end);
                     }
@@ -299,8 +303,13 @@ impl<S: ListWatchSink> Reflector<S> {
                     }
                 }
             });
+            let mut left = deferred.len();
             for part in deferred {
+                if stream.phase == Phase::Watching {
+                    self.report_unapplied(Some((arrived, left)));
+                }
                 self.handle_deferred(part, stream, arrived).await?;
+                left -= 1;
             }
             events.settle();
             fed?;

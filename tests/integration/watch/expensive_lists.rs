@@ -67,3 +67,40 @@ async fn the_evaluation_of_expressions_does_not_count_as_time_of_the_list() {
         assert!(said.iter().any(|text| text.contains(words)), "{said:#?}");
     }
 }
+
+#[tokio::test]
+async fn a_paged_list_ends_although_its_tokens_expire_during_the_evaluation() {
+    // The objects of each page take about 2 s, and each token is valid for at most 1.5 s.
+    let objects = number_of_objects().div_ceil(2);
+    let page = objects.div_ceil(3);
+    let server = server();
+    let shown = |text: &str, number: usize| {
+        let name = format!("name=\"e{number:03}\"");
+        let mut lines = text.lines();
+        lines.any(|line| line.starts_with("own_f7{") && line.contains(&name))
+    };
+    for number in 0..objects {
+        server.put("configmaps", expensive(&format!("e{number:03}"), PARTS));
+    }
+    let running = start(&server, expressions().build().unwrap(), |watch| {
+        watch.streaming_lists(false).page_size(page as u64)
+    });
+    let mut expired = Instant::now();
+    let mut is_complete = || {
+        if expired.elapsed() > Duration::from_millis(1500) {
+            server.expire_tokens();
+            expired = Instant::now();
+        }
+        running.health_of("configmaps").complete
+    };
+    eventually("the list is complete", &mut is_complete).await;
+    // All objects have their samples when the list is complete.
+    let text = running.text();
+    let missing: Vec<_> = (0..objects)
+        .filter(|number| !shown(&text, *number))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} of {objects}");
+    let (lists, ..) = server.counts("configmaps");
+    let pages = server.objects("configmaps").len().div_ceil(page);
+    assert_eq!(lists, pages, "a list began again");
+}

@@ -87,3 +87,62 @@ async fn large_objects_keep_the_order_of_events() {
         assert_eq!(running.text(), expected(&server));
     }
 }
+
+/// Returns a registry of config maps with a family that takes `time` for each object with annotations.
+fn slow(time: Duration) -> StateMetrics {
+    let slow = Family::gauge("slow", "Takes long.").generate(move |map: &ConfigMap, s| {
+        if map.metadata.annotations.is_some() {
+            thread::sleep(time);
+        }
+        s.value(1);
+    });
+    let collector = Collector::new().family(slow);
+    StateMetrics::builder()
+        .collector(collector)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn small_objects_do_not_wait_for_large_objects_that_change_often() {
+    const TIME: Duration = Duration::from_millis(100);
+    const OBJECTS: usize = 10;
+    const VERSIONS: u32 = 4;
+    for protobuf in ENCODINGS {
+        let server = server();
+        let running = start(&server, slow(TIME), |watch| watch.protobuf(protobuf));
+        running.ready().await;
+        for version in 0..VERSIONS {
+            for number in 0..OBJECTS {
+                let mut object = large(&format!("l{number}"), 200_000);
+                object["data"] = json!({ "version": version.to_string() });
+                server.put("configmaps", object);
+            }
+        }
+        server.put("configmaps", config_map("a", "small"));
+        let began = Instant::now();
+        eventually("the small object shows", || {
+            running.text().contains("configmap=\"small\"")
+        })
+        .await;
+        let waited = began.elapsed();
+        assert!(waited < TIME * 8, "protobuf {protobuf}: {waited:?}");
+        let health = running.health_of("configmaps");
+        assert!(health.unapplied_objects > 0, "{health:?}");
+        eventually("the large objects show", || {
+            (0..OBJECTS).all(|number| {
+                let shown = format!("slow{{namespace=\"a\",configmap=\"l{number}\"}} 1");
+                running.text().contains(&shown)
+            })
+        })
+        .await;
+        // Only the newest version of each object was applied.
+        let most = TIME * OBJECTS as u32 * 3;
+        assert!(began.elapsed() < most, "{:?}", began.elapsed());
+        eventually("all objects are applied", || {
+            let health = running.health_of("configmaps");
+            health.unapplied_objects == 0 && health.unapplied_seconds.is_none()
+        })
+        .await;
+    }
+}

@@ -66,6 +66,8 @@ async fn every_metric_is_there_with_its_labels() {
         "kube_state_metrics_store_bytes{resource}",
         "kube_state_metrics_synced{resource}",
         "kube_state_metrics_total_shards{}",
+        "kube_state_metrics_unapplied_age_seconds{resource}",
+        "kube_state_metrics_unapplied_objects{resource}",
         "kube_state_metrics_update_latency_seconds{resource}",
         "kube_state_metrics_watch_total{resource,result}",
     ];

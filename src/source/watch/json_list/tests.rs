@@ -241,6 +241,36 @@ fn the_version_may_come_behind_the_items_and_items_may_be_null() {
 }
 
 #[test]
+fn a_list_without_items_is_empty_if_its_kind_is_that_of_a_list() {
+    let split = |kind: Option<&'static str>, list: &str| {
+        let mut splitter = JsonList::new(kind, Representation::Object);
+        let fed = splitter.feed(list.as_bytes(), &mut buffer(None), |_| {});
+        fed.and_then(|()| splitter.finish())
+            .map(|meta| meta.version)
+    };
+    let list = |kind: &str, metadata: &str| format!(r#"{{"kind":"{kind}","metadata":{metadata}}}"#);
+    let version = r#"{"resourceVersion":"9"}"#;
+    for (kind, name) in [
+        (Some("Pod"), "PodList"),
+        (Some("Pod"), "List"),
+        (None, "WidgetList"),
+    ] {
+        assert_eq!(split(kind, &list(name, version)), Ok("9".to_owned()));
+        assert_eq!(split(kind, &list(name, "{}")), Err(SplitError::NoVersion));
+    }
+    let object = r#"{"resourceVersion":"9","name":"a"}"#;
+    for (kind, name, metadata) in [
+        (Some("Pod"), "NodeList", version),
+        (Some("Pod"), "Pod", version),
+        (None, "Widget", version),
+        (None, "AllowList", object),
+    ] {
+        let error = split(kind, &list(name, metadata)).unwrap_err();
+        assert_eq!(error, SplitError::NotAList, "{name}");
+    }
+}
+
+#[test]
 fn what_is_not_a_list_is_never_an_empty_list() {
     for (text, error) in [
         ("", SplitError::NotAList),

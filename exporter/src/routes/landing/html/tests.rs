@@ -31,6 +31,8 @@ fn resource(text: &str) -> ResourceStatus {
         oversized: 1,
         is_limited: false,
         audit_difference: 0,
+        unapplied_objects: 0,
+        unapplied_seconds: None,
         last_error: Some(text.to_owned()),
     }
 }
