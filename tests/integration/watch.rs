@@ -22,6 +22,7 @@ mod partial;
 mod protobuf;
 mod scope;
 mod selfmetrics;
+mod shard_faults;
 mod sharding;
 mod sharing;
 mod streams;

@@ -1,6 +1,7 @@
 //! Derives the shard from a StatefulSet, if the replicas of this StatefulSet share the objects of the cluster. The
 //! number of shards is the number of replicas, and the ordinal of the pod determines the shard of this replica.
 
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ struct ReplicaSink {
     version: String,
     /// Whether the StatefulSet has been received and decoded.
     is_found: bool,
+    /// Whether the last version of the StatefulSet does not decode.
+    is_unreadable: bool,
     /// Whether the log contains a warning about an object that is not in the requested list.
     has_warned: bool,
 }
@@ -110,6 +113,7 @@ pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
         is_by_range: context.config.metrics.shard().is_by_range(),
         version: String::new(),
         is_found: false,
+        is_unreadable: false,
         has_warned: false,
     };
     let feed = context.feed(&target);
@@ -142,6 +146,29 @@ impl ReplicaSink {
             && envelope.is_none_or(|own| is_kind(own.api_version(), own.kind()))
     }
 
+    /// Reports that the StatefulSet does not decode. If the shard is known, it stays the same.
+    fn report_unreadable(&mut self, error: &DecodeError) {
+        let is_requested = error.identity() == Some((&self.namespace, &self.replicas.name));
+        if !is_requested || mem::replace(&mut self.is_unreadable, true) {
+            return;
+        }
+        if self.is_found {
+            tracing::warn!(
+                %error,
+                "the shard stays the same, because the StatefulSet of the shards cannot be read; check whether a proxy \
+                 changes responses of the API server"
+            );
+        } else {
+            self.set_unreadable(error);
+        }
+    }
+
+    fn set_unreadable(&self, error: &impl fmt::Display) {
+        let name = &self.replicas.name;
+        let problem = format!("cannot read the StatefulSet {name}: {error}");
+        self.health.set_sharding(Some(problem));
+    }
+
     fn warn_not_requested(&mut self) {
         if !mem::replace(&mut self.has_warned, true) {
             tracing::warn!(
@@ -157,7 +184,8 @@ impl ReplicaSink {
 
 impl ListWatchSink for ReplicaSink {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
-        let set = self.read(object)?;
+        let set = self.read(object);
+        let set = set.inspect_err(|error| self.report_unreadable(error))?;
         if !self.is_requested(&set, object) {
             self.warn_not_requested();
             return Ok(());
@@ -176,6 +204,7 @@ impl ListWatchSink for ReplicaSink {
         let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);
         let shard = Shard::of_replica(index.unwrap_or(total), total);
         self.is_found = true;
+        self.is_unreadable = false;
         self.shards.set_soon(if self.is_by_range {
             shard.by_range()
         } else {
@@ -195,7 +224,7 @@ impl ListWatchSink for ReplicaSink {
     }
 
     fn end_list(&mut self) {
-        if !self.is_found {
+        if !self.is_found && !self.is_unreadable {
             let problem = format!("the StatefulSet {} does not exist", self.replicas.name);
             self.health.set_sharding(Some(problem));
         }
@@ -205,11 +234,7 @@ impl ListWatchSink for ReplicaSink {
     /// shard.
     fn failed(&mut self, failure: &Failure) {
         if !self.is_found {
-            let problem = format!(
-                "cannot read the StatefulSet {}: {failure}",
-                self.replicas.name
-            );
-            self.health.set_sharding(Some(problem));
+            self.set_unreadable(failure);
         }
     }
 }
