@@ -61,15 +61,17 @@ impl RunningScrapes {
         RunningScrape(scrape)
     }
 
-    /// Whether responses hold so much memory that [`end_oldest`](Self::end_oldest) may be necessary.
-    pub(crate) fn holds_much(&self) -> bool {
-        replaced_bytes() > self.always_held
-    }
-
-    /// Ends the oldest response if there are several, and if they hold more memory than the `present` bytes of the
-    /// stores. Returns whether a response was ended.
-    pub(crate) fn end_oldest(&self, present: u64) -> bool {
-        let present = usize::try_from(present).unwrap_or(usize::MAX);
+    /// Ends the oldest response if there are several, and if they hold more memory than the stores. Returns whether a
+    /// response was ended. `present` computes the number of bytes of the stores. The method calls it only if responses
+    /// hold more memory than they always may.
+    pub(crate) async fn end_oldest<F: Future<Output = u64>>(
+        &self,
+        present: impl FnOnce() -> F,
+    ) -> bool {
+        if replaced_bytes() <= self.always_held {
+            return false;
+        }
+        let present = usize::try_from(present().await).unwrap_or(usize::MAX);
         if replaced_bytes() <= present.max(self.always_held) {
             return false;
         }
@@ -160,18 +162,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_oldest_scrapes_end_and_their_memory_is_freed() {
+    async fn end_oldest(running: &RunningScrapes, present: u64) -> bool {
+        running.end_oldest(|| std::future::ready(present)).await
+    }
+
+    #[tokio::test]
+    async fn the_oldest_scrapes_end_and_their_memory_is_freed() {
         let running = RunningScrapes {
             always_held: 1_000,
             ..RunningScrapes::default()
         };
         let mut scrapes = scrapes(&running);
-        assert!(running.holds_much());
         // Each of the first three scrapes holds other labels of 50 objects.
         let held = replaced_bytes();
         assert!(held >= 3 * 50 * 2_000, "{held}");
-        assert!(running.end_oldest(0));
+        assert!(end_oldest(&running, 0).await);
         assert!(poll(&mut scrapes[0]).is_err());
         for scrape in &mut scrapes[1..] {
             assert!(poll(scrape).is_ok_and(|bytes| bytes > 0));
@@ -181,26 +186,29 @@ mod tests {
             scrapes.iter().map(holds_body).collect::<Vec<_>>(),
             [false, true, true, true]
         );
-        assert!(running.end_oldest(0));
+        assert!(end_oldest(&running, 0).await);
         assert_eq!(
             scrapes.iter().map(holds_body).collect::<Vec<_>>(),
             [false, false, true, true]
         );
     }
 
-    #[test]
-    fn a_scrape_goes_on_if_it_is_alone_or_if_scrapes_hold_little() {
+    #[tokio::test]
+    async fn a_scrape_goes_on_if_it_is_alone_or_if_scrapes_hold_little() {
         let running = RunningScrapes {
             always_held: 1_000,
             ..RunningScrapes::default()
         };
         let mut scrapes = scrapes(&running);
         assert!(
-            !running.end_oldest(u64::MAX),
+            !end_oldest(&running, u64::MAX).await,
             "the present objects need more"
         );
+        let much = RunningScrapes::default();
+        let present = || -> std::future::Ready<u64> { panic!("the size is not necessary") };
+        assert!(!much.end_oldest(present).await);
         scrapes.truncate(1);
-        assert!(!running.end_oldest(0), "there is no other scrape");
+        assert!(!end_oldest(&running, 0).await, "there is no other scrape");
         assert!(poll(&mut scrapes[0]).is_ok_and(|bytes| bytes > 0));
     }
 }

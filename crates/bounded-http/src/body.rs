@@ -165,7 +165,7 @@ impl<D: Buf> Buf for Piece<D> {
         if count > 0
             && let Some(sending) = &self.sending
         {
-            sending.response.record_progress();
+            sending.response.record_sent(count);
         }
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! The budget also finds the end of each header block, which contains the header fields of a request. To decode a block
 //! takes much more time and memory than its bytes suggest. So the connection must pause after each block.
+//!
+//! In addition, the budget reads the frames that change the flow control windows of streams (see [`WindowChange`]).
 
 use std::time::Duration;
 
@@ -45,8 +47,19 @@ const PAYLOAD_PER_COST: u64 = 256;
 pub(crate) struct Counted {
     /// The number of these bytes.
     pub(crate) bytes: usize,
-    /// Whether the last of these bytes ends a header block.
-    pub(crate) ends_header_block: bool,
+    /// The stream of the header block that the last of these bytes ends. `None` if they end no header block.
+    pub(crate) header_block: Option<u32>,
+    /// The changes of windows in these bytes.
+    pub(crate) windows: Vec<WindowChange>,
+}
+
+/// A frame of the client has changed how many bytes the server may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowChange {
+    /// A stream has a larger window. Stream 0 stands for the whole connection.
+    Widened { stream: u32, by: u32 },
+    /// The window that each stream has at first. The windows of the open streams change by the same difference.
+    Initial(u32),
 }
 
 /// The client has sent more frames than its budget allows.
@@ -56,7 +69,14 @@ pub(crate) struct BudgetExceeded;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+
+/// The size of one setting in a `SETTINGS` frame.
+const SETTING: usize = 6;
+/// The setting with the window that each stream has at first.
+const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
 
 /// The budget of one connection, and the data to increase it.
 pub(crate) struct FrameBudget {
@@ -75,19 +95,31 @@ enum Position {
     Preface(usize),
     /// The header of a frame. The fields are the header and the number of its bytes that have arrived.
     Header([u8; FRAME_HEADER], usize),
-    /// The payload of a frame. The fields are the type of the frame, and the number of bytes of the payload that have
-    /// not arrived yet.
-    Payload(u8, usize),
+    Payload(Payload),
     /// The connection does not use HTTP/2.
     NotHttp2,
+}
+
+/// The payload of a frame.
+struct Payload {
+    /// The type of the frame.
+    kind: u8,
+    stream: u32,
+    /// The number of bytes of the payload that have not arrived yet.
+    missing: usize,
+    /// The start of the next entry: a setting, or the payload of `WINDOW_UPDATE`. The number counts its bytes.
+    entry: ([u8; SETTING], usize),
 }
 
 /// What [`FrameBudget`] finds in the bytes from a client.
 enum Event {
     /// The header of a frame is complete.
-    Frame { cost: u64 },
-    /// A frame that contains header fields is complete.
-    EndOfHeaderBlock,
+    Frame {
+        cost: u64,
+    },
+    /// A frame that contains header fields of this stream is complete.
+    EndOfHeaderBlock(u32),
+    Window(WindowChange),
 }
 
 // === impl FrameBudget ===
@@ -121,22 +153,23 @@ impl FrameBudget {
         bytes: &[u8],
         responses: u64,
     ) -> Result<Counted, BudgetExceeded> {
-        let mut rest = bytes;
-        loop {
-            let event = self.next_event(&mut rest);
-            match event {
+        let (mut rest, mut windows) = (bytes, Vec::new());
+        let header_block = loop {
+            match self.next_event(&mut rest) {
                 Some(Event::Frame { cost }) if !self.pay(cost, responses) => {
                     return Err(BudgetExceeded);
                 }
                 Some(Event::Frame { .. }) => {}
-                Some(Event::EndOfHeaderBlock) | None => {
-                    return Ok(Counted {
-                        bytes: bytes.len() - rest.len(),
-                        ends_header_block: event.is_some(),
-                    });
-                }
+                Some(Event::Window(change)) => windows.push(change),
+                Some(Event::EndOfHeaderBlock(stream)) => break Some(stream),
+                None => break None,
             }
-        }
+        };
+        Ok(Counted {
+            bytes: bytes.len() - rest.len(),
+            header_block,
+            windows,
+        })
     }
 
     /// Subtracts the cost of a frame. Returns `false` if the budget is too small.
@@ -195,27 +228,28 @@ impl FrameBudget {
                     *bytes = &bytes[count..];
                     *arrived += count;
                     if *arrived == FRAME_HEADER {
-                        let [a, b, c, kind, ..] = *header;
+                        let [a, b, c, kind, _, stream @ ..] = *header;
                         let length = u32::from_be_bytes([0, a, b, c]) as usize;
                         self.position = match length {
                             0 => Position::FRAME,
-                            length => Position::Payload(kind, length),
+                            missing => Position::Payload(Payload {
+                                kind,
+                                stream: without_reserved_bit(stream),
+                                missing,
+                                entry: ([0; SETTING], 0),
+                            }),
                         };
                         let cost = frame_cost(kind, length as u64);
                         return Some(Event::Frame { cost });
                     }
                 }
-                Position::Payload(kind, missing) => {
-                    let count = (*missing).min(bytes.len());
-                    *bytes = &bytes[count..];
-                    *missing -= count;
-                    if *missing == 0 {
-                        // A block may continue in further frames. The end of each of these frames counts as an end.
-                        let ends_block = matches!(*kind, HEADERS | CONTINUATION);
+                Position::Payload(payload) => {
+                    let event = payload.next_event(bytes);
+                    if payload.missing == 0 {
                         self.position = Position::FRAME;
-                        if ends_block {
-                            return Some(Event::EndOfHeaderBlock);
-                        }
+                    }
+                    if event.is_some() {
+                        return event;
                     }
                 }
             }
@@ -229,6 +263,58 @@ impl FrameBudget {
 impl Position {
     /// The start of a frame.
     const FRAME: Self = Self::Header([0; FRAME_HEADER], 0);
+}
+
+// === impl Payload ===
+
+impl Payload {
+    /// Reads `bytes` up to the next event, at most up to the end of the payload.
+    fn next_event(&mut self, bytes: &mut &[u8]) -> Option<Event> {
+        let entry_size = match self.kind {
+            SETTINGS => SETTING,
+            WINDOW_UPDATE => 4,
+            kind => {
+                self.take(bytes, self.missing);
+                // A block may continue in further frames. The end of each of these frames counts as an end.
+                let is_end = self.missing == 0 && matches!(kind, HEADERS | CONTINUATION);
+                return is_end.then_some(Event::EndOfHeaderBlock(self.stream));
+            }
+        };
+        let filled = self.entry.1;
+        let part = self.take(bytes, entry_size - filled);
+        self.entry.0[filled..filled + part.len()].copy_from_slice(part);
+        self.entry.1 += part.len();
+        if self.entry.1 < entry_size {
+            return None;
+        }
+        self.entry.1 = 0;
+        let [a, b, c, d, e, f] = self.entry.0;
+        let change = match self.kind {
+            WINDOW_UPDATE => WindowChange::Widened {
+                stream: self.stream,
+                by: without_reserved_bit([a, b, c, d]),
+            },
+            _ if [a, b] == INITIAL_WINDOW_SIZE => {
+                WindowChange::Initial(without_reserved_bit([c, d, e, f]))
+            }
+            _ => return None,
+        };
+        Some(Event::Window(change))
+    }
+
+    /// Takes at most `most` bytes of the payload.
+    fn take<'a>(&mut self, bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
+        let count = most.min(self.missing).min(bytes.len());
+        let (taken, rest) = bytes.split_at(count);
+        *bytes = rest;
+        self.missing -= count;
+        taken
+    }
+}
+
+/// Streams and windows are numbers of 31 bits. The first bit has no meaning.
+fn without_reserved_bit(bytes: [u8; 4]) -> u32 {
+    u32::from_be_bytes(bytes) & (u32::MAX >> 1)
 }
 
 /// The cost of a frame. `length` is the length of the payload, which the header of the frame states.

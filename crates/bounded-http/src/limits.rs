@@ -25,7 +25,8 @@ pub struct Limits {
     /// connection are in time, or the server has just sent bytes on the connection, it resets only the late stream. Default: 60 seconds.
     pub response_timeout: Option<Duration>,
     /// Maximum time in which the server cannot send any byte of a response. If the server can send
-    /// other bytes on an HTTP/2 connection, it resets only the stalled stream. Default: 10 seconds.
+    /// other bytes on an HTTP/2 connection, it resets only the stalled stream. A stream that waits only for the window
+    /// of the connection is not stalled while the server can send bytes of other streams. Default: 10 seconds.
     pub progress_timeout: Option<Duration>,
     /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,

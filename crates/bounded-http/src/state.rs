@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::busy::BusyCount;
 use crate::close_reason::CloseReason;
+use crate::frame_budget::Counted;
 use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::streams::StreamHandle;
@@ -121,6 +122,13 @@ impl ConnectionState {
             progress.request_since = Some(Instant::now());
             drop(progress);
             self.changed.notify_one();
+        }
+    }
+
+    /// Records the frames of HTTP/2 in bytes that the server has received.
+    pub(crate) fn record_frames(&self, counted: &Counted) {
+        if counted.header_block.is_some() || !counted.windows.is_empty() {
+            self.progress.lock().record_frames(counted);
         }
     }
 
@@ -309,6 +317,12 @@ impl ResponseGuard {
             self.connection.responses.fetch_add(1, Ordering::Relaxed);
             self.connection.changed.notify_one();
         }
+    }
+
+    /// Records that `count` bytes of the body were sent. For HTTP/2 only.
+    pub(crate) fn record_sent(&self, count: usize) {
+        self.connection
+            .update(|progress| progress.record_sent(self.id, count));
     }
 
     /// Records whether bytes of the response wait to be sent.

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::close_reason::CloseReason;
-use crate::frame_budget::{Counted, FrameBudget};
+use crate::frame_budget::FrameBudget;
 use crate::state::ConnectionState;
 
 pin_project! {
@@ -100,18 +100,16 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
             held => &held[..held.len().min(buf.remaining())],
         };
         let counted = frames.record_received(received, this.connection.responses());
-        let Ok(Counted {
-            bytes,
-            ends_header_block,
-        }) = counted
-        else {
+        let Ok(counted) = counted else {
             // `close` wakes the task of the connection, and the task closes the connection. `set_filled` removes the
             // received bytes, so hyper does not get them.
             this.connection.close(CloseReason::FrameFlood);
             buf.set_filled(before);
             return Poll::Pending;
         };
-        *this.is_after_header_block = ends_header_block;
+        *this.is_after_header_block = counted.header_block.is_some();
+        let bytes = counted.bytes;
+        this.connection.record_frames(&counted);
         if this.held.is_empty() {
             this.held.extend(&buf.filled()[before + bytes..]);
             buf.set_filled(before + bytes);

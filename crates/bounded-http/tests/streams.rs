@@ -198,6 +198,40 @@ async fn a_stream_without_a_window_is_reset_and_the_others_go_on() {
     }
 }
 
+/// The streams share a small window of the connection, so each of them waits longer than the limit for its next turn.
+#[tokio::test]
+async fn a_stream_that_waits_for_the_window_of_the_connection_is_not_stalled() {
+    let mut limits = limits();
+    limits.progress_timeout = Some(Duration::from_secs(2));
+    let (server, mut events) = start(limits).await;
+    let mut client = Client(connect(&server, SCRAPER).await);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    client.0.write_all(preface).await.unwrap();
+    let wide_streams = [0, 4, 0x40, 0, 0, 0];
+    client.send(SETTINGS, 0, 0, &wide_streams).await;
+    for id in 0..8 {
+        client.get(2 * id + 1, "/").await;
+    }
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        client.widen(0, 1 << 14).await;
+        while client.0.try_read(&mut [0; 1 << 14]).is_ok() {}
+    }
+    assert!(events.try_recv().is_err(), "a stream is reset");
+    // Now no stream can send bytes. Other frames do not keep the connection alive.
+    let mut ended = 0;
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let _ = client.0.write_all(&ping).await;
+        while let Ok((reason, is_connection)) = events.try_recv() {
+            assert_eq!(reason, CloseReason::NoProgress);
+            ended += if is_connection { 8 } else { 1 };
+        }
+    }
+    assert!(ended >= 8, "{ended} of 8 streams have ended");
+}
+
 #[tokio::test]
 async fn a_response_of_the_size_of_the_window_ends() {
     let (server, _events) = start(limits()).await;

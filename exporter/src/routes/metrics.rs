@@ -62,14 +62,12 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
         Some(leadership) => leadership.decide().await,
         None => true,
     };
-    if app.running_scrapes.holds_much() {
-        let present = app
-            .instance()
-            .on_blocking_thread(Instance::stored_bytes)
-            .await;
-        if app.running_scrapes.end_oldest(present) {
-            app.telemetry.servers.ended_for_memory();
-        }
+    let present = || async {
+        let instance = app.instance();
+        instance.on_blocking_thread(Instance::stored_bytes).await
+    };
+    if app.running_scrapes.end_oldest(present).await {
+        app.telemetry.servers.ended_for_memory();
     }
     let mut service = app.instance().metrics.service();
     if let Some(leadership) = app.leadership.clone() {

@@ -28,8 +28,8 @@ mod state;
 mod task;
 mod window;
 
-pub(super) use comparison::{Difference, Different, Listed};
+pub(super) use comparison::{Difference, Listed};
 pub(super) use lister::Lister;
 pub(super) use received::{KeyHasher, Presence, ReceivedObjects};
 pub(super) use rotation::Rotation;
-pub(super) use state::{Audit, MANY_FAILED, Step};
+pub(super) use state::{Audit, Finding, MANY_FAILED, Step};

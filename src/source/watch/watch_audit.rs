@@ -4,15 +4,11 @@
 
 use std::sync::Arc;
 
-use super::audit::{Difference, Different, Listed, Lister, MANY_FAILED, Step};
+use super::audit::{Difference, Finding, Listed, Lister, MANY_FAILED, Step};
 use super::failure::Failure;
 use super::reflector::Reflector;
 use super::sink::ListWatchSink;
-use crate::errors::shortened;
 use crate::k8s::resource_version;
-
-/// Maximum number of objects that a log message names.
-const MAX_NAMED: usize = 5;
 
 impl<S: ListWatchSink> Reflector<S> {
     /// Continues the audit of the open watch. Returns whether the objects must be listed again.
@@ -53,9 +49,9 @@ impl<S: ListWatchSink> Reflector<S> {
                 }
                 Step::Differs(finding) => {
                     received.close_window();
-                    let count = finding.objects.len() as u64;
+                    let count = finding.differences.len() as u64;
                     self.feed.reporter().audited(Some(count));
-                    self.log_finding(&finding.objects, finding.is_mute, finding.heals);
+                    self.log_finding(&finding);
                     if finding.heals {
                         self.metrics.audit_relisted();
                         self.heals = true;
@@ -148,19 +144,20 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    fn log_finding(&self, objects: &[Different], is_mute: bool, heals: bool) {
+    fn log_finding(&self, finding: &Finding) {
         let resource = self.target.resource.label();
         let namespace = self.target.namespace.as_deref().unwrap_or_default();
-        let count = |how: Difference| objects.iter().filter(|own| own.how == how).count();
+        let count = |how| {
+            let differences = finding.differences.iter();
+            differences.filter(|own| **own == how).count()
+        };
         let missing = count(Difference::Missing);
         let outdated = count(Difference::Outdated);
         let deleted = count(Difference::Deleted);
-        let named = objects.iter().filter_map(|own| {
-            let name = own.name.as_deref()?;
-            Some(format!("{} ({})", shortened(name.to_owned()), own.how))
-        });
-        let examples = named.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
-        let outcome = if heals {
+        let examples = finding.examples.iter();
+        let examples = examples.map(|(name, how)| format!("{name} ({how})"));
+        let examples = examples.collect::<Vec<_>>().join(", ");
+        let outcome = if finding.heals {
             "the watch has missed changes; listing the objects again"
         } else {
             "objects differ from those of the API server, and a new list did not help; later audits try again"
@@ -171,7 +168,7 @@ impl<S: ListWatchSink> Reflector<S> {
             missing,
             outdated,
             deleted,
-            changes_not_sent = is_mute,
+            changes_not_sent = finding.is_mute,
             examples,
             "{outcome}"
         );

@@ -3,7 +3,6 @@
 use super::*;
 
 const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
 
 fn frame(kind: u8, length: usize) -> Vec<u8> {
     let mut frame = vec![0; FRAME_HEADER + length];
@@ -181,12 +180,51 @@ async fn the_end_of_each_header_block_is_found_however_the_bytes_are_divided() {
                 let counted = budget.record_received(piece, 0).unwrap();
                 at += counted.bytes;
                 piece = &piece[counted.bytes..];
-                if counted.ends_header_block {
+                if counted.header_block.is_some() {
                     ends.push(at);
                 }
             }
         }
         assert_eq!(ends, expected, "pieces of {size}");
         assert_eq!(at, bytes.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_windows_are_found_however_the_bytes_are_divided() {
+    let with = |kind, stream: u32, payload: &[u8]| {
+        let mut frame = frame(kind, payload.len());
+        frame[5..9].copy_from_slice(&stream.to_be_bytes());
+        frame[9..].copy_from_slice(payload);
+        frame
+    };
+    let settings = [0, 3, 0, 0, 0, 9, 0, 4, 0, 1, 0, 2, 0, 4, 0, 0, 0, 7, 1];
+    let bytes = [
+        with(SETTINGS, 0, &settings),
+        with(HEADERS, 0x8000_0003, &[1, 2]),
+        with(WINDOW_UPDATE, 3, &[0x80, 1, 0, 5]),
+        with(CONTINUATION, 5, &[1]),
+        with(WINDOW_UPDATE, 0, &[0, 0, 0, 6]),
+    ];
+    for size in [1, 2, 5, 9, 1_000] {
+        let mut budget = http2();
+        let (mut windows, mut streams) = (Vec::new(), Vec::new());
+        for mut piece in bytes.concat().chunks(size) {
+            while !piece.is_empty() {
+                let counted = budget.record_received(piece, 0).unwrap();
+                piece = &piece[counted.bytes..];
+                windows.extend(counted.windows);
+                streams.extend(counted.header_block);
+            }
+        }
+        let widened = |stream, by| WindowChange::Widened { stream, by };
+        let expected = [
+            WindowChange::Initial(0x1_0002),
+            WindowChange::Initial(7),
+            widened(3, 0x1_0005),
+            widened(0, 6),
+        ];
+        assert_eq!(windows, expected, "pieces of {size}");
+        assert_eq!(streams, [3, 5], "pieces of {size}");
     }
 }

@@ -351,6 +351,7 @@ async fn a_stalled_stream_is_reset_before_others_and_gives_its_place_back() {
     // This stream is older, but it has sent all its bytes and waits for the service.
     let waits = stream(&connection);
     let stalled = stream(&connection);
+    stalled.record_sent(65_535);
     stalled.set_unsent(true);
     for _ in 0..11 {
         tokio::time::advance(Duration::from_millis(100)).await;

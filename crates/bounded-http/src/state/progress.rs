@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::busy::seconds_of;
 use crate::close_reason::CloseReason;
+use crate::frame_budget::{Counted, WindowChange};
 use crate::limits::Limits;
 use crate::streams::StreamHandle;
 
@@ -15,6 +16,9 @@ pub(super) const STALLED: Duration = Duration::from_secs(1);
 /// If the connection has sent this number of bytes since the last bytes of a stream, the stream has had its turn, and
 /// only a missing window can be the reason why it has not sent any bytes. The streams of a connection send in turn.
 const TURN: u64 = 1 << 20;
+
+/// The window that each stream of HTTP/2 has at first, unless the client sets another one.
+const INITIAL_WINDOW: i64 = 65_535;
 
 /// The time between two checks of a stream that may be stalled.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -68,6 +72,13 @@ pub(super) struct Progress {
     /// Whether the connection uses HTTP/2. With HTTP/2, bytes that arrive between two requests do not always belong to
     /// a request.
     pub(super) http2: bool,
+    /// The last time at which the server sent bytes of a body. Known for HTTP/2 only.
+    last_data: Instant,
+    /// The stream of the last header block of HTTP/2. hyper reads a header block only when it has passed on the request
+    /// of the block before, so a new request belongs to this stream.
+    header_block: u32,
+    /// The window that each stream has at first.
+    initial_window: i64,
     pub(super) close: Option<CloseReason>,
 }
 
@@ -86,6 +97,11 @@ pub(super) struct Response {
     sent: u64,
     /// Whether bytes of the response wait to be sent. Known for HTTP/2 only.
     pub(super) unsent: bool,
+    /// The number of the stream. 0 in HTTP/1.
+    number: u32,
+    /// How many bytes the client lets the server send on the stream. Can be negative, because a client may reduce the
+    /// windows of all streams.
+    window: i64,
     /// Resets the stream of the response. `None` in HTTP/1.
     pub(super) stream: Option<StreamHandle>,
 }
@@ -114,6 +130,9 @@ impl Progress {
             blocked: false,
             unblocked: now,
             http2: false,
+            last_data: now,
+            header_block: 0,
+            initial_window: INITIAL_WINDOW,
             close: None,
         }
     }
@@ -140,6 +159,8 @@ impl Progress {
             last_progress: now,
             sent: self.sent,
             unsent: false,
+            number: self.header_block,
+            window: self.initial_window,
             stream: None,
         });
         id
@@ -162,6 +183,38 @@ impl Progress {
         let begins = response.begun.is_none();
         response.begun.get_or_insert(now);
         begins
+    }
+
+    /// Records that `count` bytes of the body of a response were sent.
+    pub(super) fn record_sent(&mut self, id: u64, count: usize) {
+        self.record_response(id);
+        self.last_data = self.last_progress;
+        if let Some(response) = self.response(id) {
+            response.window -= count as i64;
+        }
+    }
+
+    /// Records the frames that the client has sent.
+    pub(super) fn record_frames(&mut self, counted: &Counted) {
+        for change in &counted.windows {
+            match *change {
+                WindowChange::Widened { stream, by } => {
+                    let own = (self.responses.iter_mut()).find(|own| own.number == stream);
+                    if let Some(response) = own {
+                        response.window += i64::from(by);
+                    }
+                }
+                WindowChange::Initial(window) => {
+                    let before = std::mem::replace(&mut self.initial_window, i64::from(window));
+                    for response in &mut self.responses {
+                        response.window += self.initial_window - before;
+                    }
+                }
+            }
+        }
+        if let Some(stream) = counted.header_block {
+            self.header_block = stream;
+        }
     }
 
     /// Removes a response.
@@ -240,6 +293,11 @@ impl Progress {
     fn stalled_since(&self, response: &Response) -> Option<Instant> {
         if !response.unsent || response.begun.is_none() || response.stream.is_none() {
             return None;
+        }
+        if response.window > 0 {
+            // The stream waits for the window of the connection or for the socket, which all streams share. So it is
+            // stalled only if no stream can send bytes.
+            return Some(response.last_progress.max(self.last_data));
         }
         if self.sent.saturating_sub(response.sent) >= TURN {
             return Some(response.last_progress);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::frame_budget::WindowChange;
 
 fn connection() -> (Arc<ConnectionState>, Arc<BusyCount>) {
     let busy = Arc::new(BusyCount::new(Arc::new(())));
@@ -76,11 +77,12 @@ async fn a_response_may_take_a_minute_but_must_progress_within_ten_seconds() {
     assert_eq!(busy.get(), 0);
 }
 
-/// Starts a response of HTTP/2 with bytes that wait to be sent.
+/// Starts a response of HTTP/2 with bytes that wait for a window.
 fn stream(connection: &Arc<ConnectionState>) -> ResponseGuard {
     let response = connection.begin_request(true);
     response.set_stream(StreamHandle::default());
     response.record_progress();
+    response.record_sent(65_535);
     response.set_unsent(true);
     response
 }
@@ -130,6 +132,63 @@ async fn a_stream_of_a_slow_connection_waits_for_its_turn() {
     let seconds = one_stream_left_after(&connection, &sends, 10_000, true).await;
     // Only the limit of a minute on the whole response applies.
     assert!((55..=56).contains(&seconds), "{seconds}");
+}
+
+/// Several streams share the window of the connection. The first stream has got no part of it for a long time.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_waits_for_the_window_of_the_connection_is_as_late_as_the_connection() {
+    let (connection, busy) = connection();
+    let limits = Limits::default();
+    let header_block = |stream, windows| Counted {
+        bytes: 0,
+        header_block: Some(stream),
+        windows,
+    };
+    connection.record_frames(&header_block(1, Vec::new()));
+    let _waits = stream(&connection);
+    // The change of all windows gives the stream a window.
+    let widened = [WindowChange::Initial(65_535), WindowChange::Initial(70_000)];
+    connection.record_frames(&header_block(3, widened.to_vec()));
+    let sends = stream(&connection);
+    let all = [1, 3].map(|stream| WindowChange::Widened {
+        stream,
+        by: 1 << 20,
+    });
+    connection.record_frames(&header_block(3, all.to_vec()));
+    let sending = async {
+        for _ in 0..30 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            connection.record_write(1 << 20);
+            sends.record_sent(100);
+        }
+        assert_eq!(busy.get(), 2);
+        // Other frames than DATA are no progress.
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            connection.record_write(17);
+        }
+    };
+    tokio::select! {
+        reason = connection.closed(&limits) => panic!("the connection is closed: {reason}"),
+        () = sending => {}
+    }
+    assert_eq!(busy.get(), 0);
+}
+
+/// A client may reduce the windows of all streams.
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_window_the_client_has_reduced_does_not_hide_behind_others() {
+    let (connection, _) = connection();
+    let (stalled, sends) = (stream(&connection), stream(&connection));
+    let windows = vec![WindowChange::Initial(131_070), WindowChange::Initial(0)];
+    connection.record_frames(&Counted {
+        bytes: 0,
+        header_block: None,
+        windows,
+    });
+    let seconds = one_stream_left_after(&connection, &sends, 100, false).await;
+    assert!((10..=12).contains(&seconds), "{seconds}");
+    drop(stalled);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 //! The key of an object is `namespace/name`, or `name` for a cluster-scoped object. To save memory, the objects are
 //! identified by hashes of their keys.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::decode::Peeked;
+use crate::errors::shortened;
 use crate::k8s::resource_version;
 use crate::scope::ObjectFilter;
 use crate::store::{FeederRows, Uid};
@@ -29,12 +30,24 @@ pub(in crate::source::watch) struct Listed {
     objects: HashMap<u64, ListedObject>,
     /// Hashes of the keys of objects that are too large to be read. Their uids and versions are unknown.
     unknown: HashSet<u64>,
-    /// Hashes of the keys of the objects that differed in the first comparison. A message will need the names of these
-    /// objects.
-    wanted: HashSet<u64>,
-    /// The names of the objects in `wanted`, by the hashes of their keys.
-    names: HashMap<u64, String>,
+    /// The objects that differed in the first comparison, as hashes of their keys. A message will need the names of
+    /// some of these objects.
+    suspects: HashMap<u64, Difference>,
+    /// Names of objects in `suspects` that are missing in the store.
+    names: Names,
 }
+
+/// The names of some objects: the first in alphabetical order, each of them shortened. The size is limited, because the
+/// API server sends the names.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// The shortened names, with the hashes of the objects' keys.
+    all: BTreeSet<(String, u64)>,
+}
+
+/// Maximum number of names. This number is higher than the number of names in a message, because the second comparison
+/// does not confirm each difference.
+const MAX_NAMES: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ListedObject {
@@ -55,19 +68,13 @@ pub(in crate::source::watch) enum Difference {
     Deleted,
 }
 
-/// An object whose row differs from the object in the API server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::source::watch) struct Different {
-    pub(in crate::source::watch) how: Difference,
-    /// The name of the object. `None` if the object has no row and is not in `Listed::wanted`.
-    pub(in crate::source::watch) name: Option<String>,
-}
-
 /// The result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     /// The objects that differ, by the hashes of their keys.
-    pub(super) differences: HashMap<u64, Different>,
+    pub(super) differences: HashMap<u64, Difference>,
+    /// Names of objects that differed in the same way in the first comparison.
+    pub(super) names: Names,
     /// Hashes of the keys of existing objects that have no row, because the filter excludes them or because they were
     /// skipped.
     pub(super) without_row: HashSet<u64>,
@@ -79,7 +86,7 @@ impl Listed {
     pub(super) fn new(
         filter: Arc<ObjectFilter>,
         hasher: RandomState,
-        wanted: HashSet<u64>,
+        suspects: HashMap<u64, Difference>,
     ) -> Self {
         Self {
             version: 0,
@@ -87,22 +94,22 @@ impl Listed {
             hasher,
             objects: HashMap::new(),
             unknown: HashSet::new(),
-            wanted,
-            names: HashMap::new(),
+            suspects,
+            names: Names::default(),
         }
     }
 
     /// Adds an object with its key.
-    pub(super) fn add(&mut self, key: String, namespace: &str, object: &Peeked) {
-        let hash = self.hasher.hash_one(&*key);
+    pub(super) fn add(&mut self, key: &str, namespace: &str, object: &Peeked) {
+        let hash = self.hasher.hash_one(key);
         let listed = ListedObject {
             uid: self.hasher.hash_one(Uid::new(&object.uid)),
             version: resource_version::as_u64(&object.resource_version).unwrap_or(0),
             is_foreign: !self.filter.takes(namespace, &object.uid),
         };
         self.objects.insert(hash, listed);
-        if self.wanted.contains(&hash) {
-            self.names.insert(hash, key);
+        if self.suspects.get(&hash) == Some(&Difference::Missing) {
+            self.names.add(key, hash);
         }
     }
 
@@ -137,18 +144,48 @@ impl Listed {
                 }
                 Some(_) => continue,
             };
-            let name = Some(row.key.to_owned());
-            comparison.differences.insert(key, Different { how, name });
+            comparison.differences.insert(key, how);
+            if self.suspects.get(&key) == Some(&how) {
+                comparison.names.add(row.key, key);
+            }
         }
         for (key, object) in self.objects {
             if object.is_foreign || without_row.contains(&key) {
                 comparison.without_row.insert(key);
             } else if !touched.contains(&key) {
-                let (how, name) = (Difference::Missing, self.names.remove(&key));
-                comparison.differences.insert(key, Different { how, name });
+                comparison.differences.insert(key, Difference::Missing);
+            }
+        }
+        for (name, key) in self.names.all {
+            if comparison.differences.get(&key) == Some(&Difference::Missing) {
+                comparison.names.insert(name, key);
             }
         }
         comparison
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    fn add(&mut self, name: &str, key: u64) {
+        let is_late = |(last, _): &(String, u64)| name > last.as_str();
+        if self.all.len() < MAX_NAMES || !self.all.last().is_some_and(is_late) {
+            self.insert(shortened(name.to_owned()), key);
+        }
+    }
+
+    /// Adds a name that is already shortened.
+    fn insert(&mut self, name: String, key: u64) {
+        self.all.insert((name, key));
+        if self.all.len() > MAX_NAMES {
+            self.all.pop_last();
+        }
+    }
+
+    /// The names, with the hashes of the objects' keys.
+    pub(super) fn into_sorted(self) -> impl Iterator<Item = (String, u64)> {
+        self.all.into_iter()
     }
 }
 
@@ -204,19 +241,24 @@ mod tests {
     ) -> (Vec<String>, usize) {
         let hasher = RandomState::default();
         let hashes = |names: &[&str]| names.iter().map(|name| hasher.hash_one(*name)).collect();
-        let wanted = listed.iter().map(|(name, ..)| hasher.hash_one(*name));
-        let mut list = Listed::new(Arc::new(filter.clone()), hasher.clone(), wanted.collect());
-        for (name, uid, version) in listed {
-            list.add((*name).to_owned(), "", &object(name, uid, version));
-        }
-        list.add_unknown("large");
         let rows = rows(filter, stored);
-        let found = list.compare(&rows, &hashes(touched), &hashes(without_row));
-        let texts = found.differences.into_values();
-        let texts = texts.map(|own| format!("{} {}", own.name.unwrap(), own.how));
-        let mut texts: Vec<_> = texts.collect();
-        texts.sort();
-        (texts, found.without_row.len())
+        let compare = |suspects| {
+            let mut list = Listed::new(Arc::new(filter.clone()), hasher.clone(), suspects);
+            for (name, uid, version) in listed {
+                list.add(name, "", &object(name, uid, version));
+            }
+            list.add_unknown("large");
+            list.compare(&rows, &hashes(touched), &hashes(without_row))
+        };
+        let first = compare(HashMap::new());
+        assert_eq!(first.names.into_sorted().count(), 0);
+        let second = compare(first.differences.clone());
+        assert_eq!(second.differences, first.differences);
+        let names = second.names.into_sorted();
+        let texts = names.map(|(name, key)| format!("{name} {}", second.differences[&key]));
+        let texts: Vec<_> = texts.collect();
+        assert_eq!(texts.len(), second.differences.len());
+        (texts, second.without_row.len())
     }
 
     #[test]
@@ -247,6 +289,27 @@ mod tests {
         );
         let (found, without_row) = differences(&all, &stored, &listed, &["b", "c", "d"], &["f"]);
         assert_eq!((found, without_row), (vec![], 1));
+    }
+
+    #[test]
+    fn the_names_of_many_objects_take_little_memory() {
+        let hasher = RandomState::default();
+        let name = |number: usize| format!("{number:05}{}", "n".repeat(10_000));
+        let keys = (0..2_000).map(|number| hasher.hash_one(name(number)));
+        let suspects = keys.map(|key| (key, Difference::Missing)).collect();
+        let filter = ObjectFilter::default();
+        let mut list = Listed::new(Arc::new(filter.clone()), hasher, suspects);
+        for number in (0..2_000).rev() {
+            list.add(&name(number), "", &object("", "1", "7"));
+        }
+        let rows = rows(&filter, &[]);
+        let found = list.compare(&rows, &HashSet::new(), &HashSet::new());
+        assert_eq!(found.differences.len(), 2_000);
+        let names: Vec<_> = found.names.into_sorted().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), MAX_NAMES);
+        assert!(names[0].starts_with("00000n") && names[99].starts_with("00099n"));
+        let bytes: usize = names.iter().map(String::capacity).sum();
+        assert!(bytes <= 4096 * MAX_NAMES, "{bytes} bytes");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`Lister`]: sends the list requests of an audit and reads the responses.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -21,7 +21,7 @@ use super::super::representation::Representation;
 use super::super::request::{ListWatchRequest, Target};
 use super::super::timeouts::WatchTimeouts;
 use super::super::turn::{MAX_PART, Turn};
-use super::comparison::Listed;
+use super::comparison::{Difference, Listed};
 use super::received::ReceivedObjects;
 use crate::decode::{Encoding, Peeked, peek};
 use crate::k8s::resource_version;
@@ -90,8 +90,8 @@ impl Lister {
         })
     }
 
-    /// Lists all objects, with their uids and versions. The result also contains the name of an object if `wanted`
-    /// contains the hash of its key.
+    /// Lists all objects, with their uids and versions. The result also contains the names of some objects in
+    /// `suspects`, which are hashes of their keys.
     ///
     /// # Errors
     ///
@@ -101,10 +101,10 @@ impl Lister {
         mut self,
         filter: Arc<ObjectFilter>,
         hasher: RandomState,
-        wanted: HashSet<u64>,
+        suspects: HashMap<u64, Difference>,
     ) -> Result<Listed, Failure> {
         let scope = self.target.resource.scope();
-        let mut listed = Listed::new(filter, hasher, wanted);
+        let mut listed = Listed::new(filter, hasher, suspects);
         let (mut progress, mut next, mut version) = (ListProgress::new(), None, None);
         loop {
             let request = ListWatchRequest::List {
@@ -116,7 +116,7 @@ impl Lister {
                 Item::Known(object) => {
                     let namespace = namespace_in(scope, &object.namespace);
                     let key = ReceivedObjects::key(scope, namespace, &object.name);
-                    listed.add(key, namespace, &object);
+                    listed.add(&key, namespace, &object);
                 }
                 Item::TooLarge(namespace, name) => {
                     listed.add_unknown(&ReceivedObjects::key(scope, &namespace, &name));

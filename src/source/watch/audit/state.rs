@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::failure::Failure;
-use super::comparison::{Comparison, Difference, Different, Listed};
+use super::comparison::{Comparison, Difference, Listed};
 use super::lister::{Lister, Probe};
 use super::received::ReceivedObjects;
 use super::rotation::{Member, Rotation};
@@ -118,8 +118,10 @@ pub(in crate::source::watch) enum Step {
 /// The differences that the second comparison has confirmed.
 #[derive(Debug)]
 pub(in crate::source::watch) struct Finding {
-    /// The objects that differ.
-    pub(in crate::source::watch) objects: Vec<Different>,
+    /// How each of the objects differs.
+    pub(in crate::source::watch) differences: Vec<Difference>,
+    /// The names of some of the objects in alphabetical order, and how they differ.
+    pub(in crate::source::watch) examples: Vec<(String, Difference)>,
     /// Whether the watch did not reach the version of the list in time. The reason may be that the API server sends no
     /// changes to this watch, so the log shows this value.
     pub(in crate::source::watch) is_mute: bool,
@@ -134,6 +136,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LATE_PATIENCE: Duration = Duration::from_secs(10);
 /// The number of consecutive failed rounds after which the log has a warning.
 pub(in crate::source::watch) const MANY_FAILED: u32 = 3;
+/// Maximum number of objects that a log message names.
+const MAX_NAMED: usize = 5;
 /// How long an audit waits before a second comparison, and before a comparison after a list of all objects.
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 
@@ -298,6 +302,7 @@ impl Audit {
     fn compared(&mut self, comparison: Comparison, now: Instant) -> Step {
         let Comparison {
             differences,
+            names,
             without_row,
         } = comparison;
         let Some(suspects) = self.suspects.take() else {
@@ -312,8 +317,7 @@ impl Audit {
                 self.is_verifying = false;
                 self.list_skips.reset();
             } else {
-                let suspects = differences.into_iter().map(|(key, own)| (key, own.how));
-                self.suspects = Some(suspects.collect());
+                self.suspects = Some(differences);
                 self.stage = Stage::Confirming {
                     until: now + CONFIRM_AFTER,
                 };
@@ -321,14 +325,18 @@ impl Audit {
             return Step::Compared { without_row };
         };
         let confirmed = differences.into_iter();
-        let confirmed = confirmed.filter(|(key, own)| suspects.get(key) == Some(&own.how));
-        let (keys, mut objects): (HashSet<_>, Vec<_>) = confirmed.unzip();
-        if objects.is_empty() {
+        let confirmed: HashMap<_, _> = confirmed
+            .filter(|(key, how)| suspects.get(key) == Some(how))
+            .collect();
+        if confirmed.is_empty() {
             self.is_verifying = false;
             self.list_skips.reset();
             return Step::Compared { without_row };
         }
-        objects.sort_by(|one, other| one.name.cmp(&other.name));
+        let examples = names.into_sorted().take(MAX_NAMED);
+        let examples = examples.filter_map(|(name, key)| Some((name, *confirmed.get(&key)?)));
+        let examples = examples.collect();
+        let (keys, differences): (HashSet<_>, Vec<_>) = confirmed.into_iter().unzip();
         let was_verifying = std::mem::take(&mut self.is_verifying);
         // After a list of all objects, other objects may differ, because the watch has missed further changes. Then
         // list all objects a second time immediately, but not a third time: a watch that always misses changes must not
@@ -343,7 +351,8 @@ impl Audit {
         self.failed_rounds = 0;
         self.rest();
         Step::Differs(Finding {
-            objects,
+            differences,
+            examples,
             is_mute: self.is_late,
             heals,
         })
@@ -404,9 +413,8 @@ impl Audit {
         filter: Arc<ObjectFilter>,
         hasher: RandomState,
     ) {
-        let suspects = self.suspects.iter().flatten();
-        let wanted = suspects.map(|(key, _)| *key).collect();
-        self.stage = Stage::Listing(Task::spawn(lister.objects(filter, hasher, wanted)));
+        let suspects = self.suspects.clone().unwrap_or_default();
+        self.stage = Stage::Listing(Task::spawn(lister.objects(filter, hasher, suspects)));
     }
 
     /// Starts to compare a list with the rows of the store. Returns `None` if some of the changes during the audit were
