@@ -64,6 +64,7 @@ impl Server {
         let http = bounded_http::Server::builder()
             .limits(converted(limits))
             .observer(ServerObserver::new(name, metrics))
+            .responses_hint("--max-answers of the exporter sets the limit")
             .acceptor(move |stream| {
                 accept(
                     for_connections.clone(),

@@ -136,7 +136,10 @@ impl Telemetry {
                     &["server"],
                 )?,
                 answering: IntGaugeVec::new(
-                    own("http_answering", "Connections with a response in progress."),
+                    own(
+                        "http_answering",
+                        "Responses in progress, without those of at most 4 KiB.",
+                    ),
                     &["server"],
                 )?,
                 cut: IntCounterVec::new(

@@ -9,20 +9,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Buf;
+use hyper::body::{Buf, Bytes};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
 use crate::state::ResponseGuard;
 
 pin_project! {
-    /// A response body that records its progress. If `body` is `None`, the body is empty.
+    /// A response body that records its progress. If `body` is `None`, the body is `text`.
     pub(crate) struct TrackedBody<B>
     where
         B: Body,
     {
         #[pin]
         body: Option<B>,
+        text: Bytes,
         response: Arc<Sending>,
         is_http2: bool,
         // The last frame of the body (trailers, or `None`), which waits until all pieces are sent.
@@ -37,9 +38,14 @@ type Last<B> = Option<Frame<Piece<<B as Body>::Data>>>;
 
 /// A piece of a body. It records when its bytes are sent.
 pub(crate) struct Piece<D> {
-    data: D,
+    data: PieceData<D>,
     /// `None` in HTTP/1.
     sending: Option<Arc<Sending>>,
+}
+
+enum PieceData<D> {
+    Body(D),
+    Text(Bytes),
 }
 
 /// The state that a body and its pieces share. The response ends when the body and all its pieces are dropped.
@@ -59,7 +65,16 @@ struct Pieces {
 // === impl TrackedBody ===
 
 impl<B: Body> TrackedBody<B> {
-    pub(crate) fn new(body: Option<B>, response: ResponseGuard) -> Self {
+    pub(crate) fn new(body: B, response: ResponseGuard) -> Self {
+        Self::with(Some(body), Bytes::new(), response)
+    }
+
+    /// Returns the body of a response that the service does not produce.
+    pub(crate) fn text(text: Bytes, response: ResponseGuard) -> Self {
+        Self::with(None, text, response)
+    }
+
+    fn with(body: Option<B>, text: Bytes, response: ResponseGuard) -> Self {
         let is_http2 = response.is_http2();
         let response = Sending {
             response,
@@ -67,6 +82,7 @@ impl<B: Body> TrackedBody<B> {
         };
         Self {
             body,
+            text,
             response: Arc::new(response),
             is_http2,
             last: None,
@@ -86,8 +102,10 @@ impl<B: Body> Body for TrackedBody<B> {
         let this = self.project();
         if this.last.is_none() {
             let next = match this.body.as_pin_mut() {
-                Some(body) => std::task::ready!(body.poll_frame(cx)?),
-                None => None,
+                Some(body) => std::task::ready!(body.poll_frame(cx)?)
+                    .map(|frame| frame.map_data(PieceData::Body)),
+                None if this.text.is_empty() => None,
+                None => Some(Frame::data(PieceData::Text(std::mem::take(this.text)))),
             };
             this.response.response.record_progress();
             let sending = this.is_http2.then_some(&*this.response);
@@ -108,13 +126,17 @@ impl<B: Body> Body for TrackedBody<B> {
 
     fn is_end_stream(&self) -> bool {
         // In HTTP/2, the end of a body with pieces is the result of `poll_frame`, which waits until they are sent.
-        !(self.is_http2 && self.has_pieces) && self.body.as_ref().is_none_or(Body::is_end_stream)
+        !(self.is_http2 && self.has_pieces)
+            && match &self.body {
+                Some(body) => body.is_end_stream(),
+                None => self.text.is_empty(),
+            }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Some(body) => body.size_hint(),
-            None => SizeHint::with_exact(0),
+            None => SizeHint::with_exact(self.text.len() as u64),
         }
     }
 }
@@ -134,7 +156,7 @@ impl Sending {
 // === impl Piece ===
 
 impl<D> Piece<D> {
-    fn new(data: D, sending: Option<&Arc<Sending>>) -> Self {
+    fn new(data: PieceData<D>, sending: Option<&Arc<Sending>>) -> Self {
         if let Some(sending) = sending {
             let mut pieces = sending.pieces.lock();
             pieces.unsent += 1;
@@ -149,19 +171,31 @@ impl<D> Piece<D> {
 
 impl<D: Buf> Buf for Piece<D> {
     fn remaining(&self) -> usize {
-        self.data.remaining()
+        match &self.data {
+            PieceData::Body(data) => data.remaining(),
+            PieceData::Text(data) => data.remaining(),
+        }
     }
 
     fn chunk(&self) -> &[u8] {
-        self.data.chunk()
+        match &self.data {
+            PieceData::Body(data) => data.chunk(),
+            PieceData::Text(data) => data.chunk(),
+        }
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
-        self.data.chunks_vectored(slices)
+        match &self.data {
+            PieceData::Body(data) => data.chunks_vectored(slices),
+            PieceData::Text(data) => data.chunks_vectored(slices),
+        }
     }
 
     fn advance(&mut self, count: usize) {
-        self.data.advance(count);
+        match &mut self.data {
+            PieceData::Body(data) => data.advance(count),
+            PieceData::Text(data) => data.advance(count),
+        }
         if count > 0
             && let Some(sending) = &self.sending
         {

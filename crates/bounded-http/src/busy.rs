@@ -58,10 +58,10 @@ impl BusyCount {
         } else {
             self.responses.fetch_sub(before - after, Ordering::Relaxed);
         }
-        match (before, after) {
-            (0, 1..) => self.observer.connection_busy(),
-            (1.., 0) => self.observer.connection_not_busy(),
-            _ => {}
+        if before != after {
+            // A connection has few responses, so the numbers fit.
+            self.observer
+                .responses_changed(after as isize - before as isize);
         }
     }
 

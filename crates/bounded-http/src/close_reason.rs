@@ -20,9 +20,14 @@ pub enum CloseReason {
     /// [`Limits::response_timeout`](crate::Limits::response_timeout).
     SlowResponse,
     /// The server evicted the connection to make room, because there were more connections than
-    /// [`Limits::max_connections`](crate::Limits::max_connections) or more responses than
-    /// [`Limits::max_responses`](crate::Limits::max_responses).
+    /// [`Limits::max_connections`](crate::Limits::max_connections).
     Evicted,
+    /// The server ended or refused the response, because there were more responses than
+    /// [`Limits::max_responses`](crate::Limits::max_responses), and another peer has the place.
+    Displaced,
+    /// The server ended the response, because there were more responses than
+    /// [`Limits::max_responses`](crate::Limits::max_responses), and a newer response of the same peer has the place.
+    Replaced,
     /// An HTTP/2 client sent many more control frames than its requests need. Control frames are pings, settings,
     /// resets, priorities, window updates and empty data frames.
     FrameFlood,
@@ -31,8 +36,17 @@ pub enum CloseReason {
 // === impl CloseReason ===
 
 impl CloseReason {
+    /// Whether the use of a response that ends for this reason counts (see `BusyCount::usage`).
+    ///
+    /// If the server ends a response to make room for others, its use does not count, so that its peer is not at a
+    /// disadvantage the next time. But if a newer response of the same peer has the place, the use counts. Otherwise, a
+    /// peer could hold a place all the time with responses that it ends itself.
+    pub(crate) const fn counts_as_use(self) -> bool {
+        !matches!(self, Self::Evicted | Self::Displaced)
+    }
+
     /// Returns the name in snake case: `idle`, `slow_request`, `no_progress`, `slow_response`,
-    /// `evicted` or `frame_flood`.
+    /// `evicted`, `displaced`, `replaced` or `frame_flood`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -40,6 +54,8 @@ impl CloseReason {
             Self::NoProgress => "no_progress",
             Self::SlowResponse => "slow_response",
             Self::Evicted => "evicted",
+            Self::Displaced => "displaced",
+            Self::Replaced => "replaced",
             Self::FrameFlood => "frame_flood",
         }
     }

@@ -9,10 +9,10 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{CONNECTION, COOKIE};
-use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, RETRY_AFTER};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 #[cfg(target_os = "linux")]
@@ -54,12 +54,17 @@ const SMALL: u64 = 4096;
 /// that ignores this information could send requests until the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
+/// The value of `Retry-After` in a response with the status 503, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// State that the connections of a server share.
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) observer: Arc<dyn Observer>,
+    /// What the program tells clients about [`Limits::max_responses`].
+    pub(crate) responses_hint: String,
 }
 
 /// An open connection. When this value is dropped, the [`Registry`] removes the connection.
@@ -235,10 +240,11 @@ where
             // The request is not part of the future, so that the memory of its header is free at once.
             return Box::pin(async move {
                 guard.begin_small();
-                Ok(refusal(status, version, guard))
+                Ok(refusal(status, version, Bytes::new(), guard))
             });
         }
         let (shared, limits) = (Arc::clone(&self.shared), self.limits);
+        let is_head = request.method() == Method::HEAD;
         let mut service = self.service.clone();
         request.extensions_mut().extend(self.extensions.clone());
         request.extensions_mut().insert(self.state.peer);
@@ -251,9 +257,19 @@ where
             if is_small(&response) {
                 guard.begin_small();
             } else if let Err(TooManyResponses) = shared.registry.begin_response(&guard, &limits) {
-                return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, version, guard));
+                let text = match is_head {
+                    true => Bytes::new(),
+                    false => too_many_responses(&shared, &limits),
+                };
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let mut response = refusal(status, version, text, guard);
+                let headers = response.headers_mut();
+                headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+                let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+                headers.insert(CONTENT_TYPE, plain);
+                return Ok(response);
             }
-            Ok(response.map(|body| TrackedBody::new(Some(body), guard)))
+            Ok(response.map(|body| TrackedBody::new(body, guard)))
         })
     }
 }
@@ -273,18 +289,27 @@ fn is_small<B: Body>(response: &Response<B>) -> bool {
     size.is_some_and(|size| size <= SMALL)
 }
 
-/// Returns an empty response to a request that the server does not pass to the service. On an HTTP/1 connection, this
-/// response also closes the connection.
+/// Returns a response that the service does not produce. On an HTTP/1 connection, this response also closes the
+/// connection.
 fn refusal<B: Body>(
     status: StatusCode,
     version: Version,
+    text: Bytes,
     guard: ResponseGuard,
 ) -> Response<TrackedBody<B>> {
-    let mut response = Response::new(TrackedBody::new(None, guard));
+    let mut response = Response::new(TrackedBody::text(text, guard));
     *response.status_mut() = status;
     if version != Version::HTTP_2 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
     response
+}
+
+/// The text of a response with the status 503.
+fn too_many_responses(shared: &Shared, limits: &Limits) -> Bytes {
+    let (most, hint) = (limits.max_responses.max(1), &shared.responses_hint);
+    let text =
+        format!("too many responses are in progress (limit: {most}); try again later{hint}\n");
+    Bytes::from(text)
 }

@@ -35,11 +35,12 @@ pub trait Observer: Send + Sync + 'static {
     /// Runs after the client or the server has closed a connection.
     fn connection_closed(&self) {}
 
-    /// Runs after a connection has become busy: a response has begun, or bytes of a response wait to be sent.
-    fn connection_busy(&self) {}
-
-    /// Runs when a connection is no longer busy.
-    fn connection_not_busy(&self) {}
+    /// Runs after the number of responses in progress has changed by `change`. The rules of
+    /// [`Limits::max_responses`](crate::Limits::max_responses) apply: each stream of HTTP/2 is a response, and a
+    /// response with a body of at most 4 KiB does not count.
+    fn responses_changed(&self, change: isize) {
+        let _ = change;
+    }
 
     /// Runs when the server closes a connection to enforce a limit. Logs at level debug by default.
     fn limit_exceeded(&self, peer: SocketAddr, reason: CloseReason) {

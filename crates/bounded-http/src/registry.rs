@@ -190,19 +190,13 @@ impl Registry {
             return Ok(());
         }
         let own = response.connection().peer.group();
+        let reason = |loser: &ConnectionState| match loser.peer.group() == own {
+            true => CloseReason::Replaced,
+            false => CloseReason::Displaced,
+        };
         match Loss::choose(open.all.values(), response, &self.busy) {
-            Loss::Connection(connection) => {
-                if connection.peer.group() == own {
-                    connection.record_use(None);
-                }
-                connection.close(CloseReason::Evicted);
-            }
-            Loss::Stream(connection, id) => {
-                if connection.peer.group() == own {
-                    connection.record_use(Some(id));
-                }
-                connection.reset(id, CloseReason::Evicted);
-            }
+            Loss::Connection(connection) => connection.close(reason(connection)),
+            Loss::Stream(connection, id) => connection.reset(id, reason(connection)),
             Loss::Newest => {
                 response.refuse();
                 return Err(TooManyResponses);

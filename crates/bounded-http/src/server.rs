@@ -42,6 +42,7 @@ pub struct ServerBuilder<A = Plain> {
     acceptor: A,
     limits: Limits,
     observer: Arc<dyn Observer>,
+    responses_hint: String,
 }
 
 // === impl ServerBuilder ===
@@ -63,6 +64,13 @@ impl<A: Acceptor> ServerBuilder<A> {
         self
     }
 
+    /// Sets what a client should know about [`Limits::max_responses`], for example the flag that sets the limit. The
+    /// body of a response with the status 503 ends with this text. Default: empty.
+    pub fn responses_hint(mut self, hint: &str) -> Self {
+        self.responses_hint = format!("; {hint}");
+        self
+    }
+
     /// Sets the acceptor, which turns each TCP connection into a stream of bytes for HTTP, for example by a TLS
     /// handshake. Default: [`Plain`].
     pub fn acceptor<T: Acceptor>(self, acceptor: T) -> ServerBuilder<T> {
@@ -70,6 +78,7 @@ impl<A: Acceptor> ServerBuilder<A> {
             acceptor,
             limits: self.limits,
             observer: self.observer,
+            responses_hint: self.responses_hint,
         }
     }
 
@@ -94,6 +103,7 @@ impl<A: Acceptor> ServerBuilder<A> {
         let shared = Arc::new(Shared {
             registry: Registry::new(Arc::clone(&self.observer)),
             observer: self.observer,
+            responses_hint: self.responses_hint,
         });
         let (shutdown, stopped) = watch::channel(false);
         let task = tokio::spawn(accept::run(
@@ -131,6 +141,7 @@ impl Server {
             acceptor: Plain,
             limits: Limits::default(),
             observer: Arc::new(()),
+            responses_hint: String::new(),
         }
     }
 

@@ -207,7 +207,7 @@ impl ConnectionState {
         let Some(response) = self.update(|progress| progress.end_response(id)) else {
             return;
         };
-        self.record_end(&response, reason != CloseReason::Evicted);
+        self.record_end(&response, reason.counts_as_use());
         if let Some(stream) = &response.stream {
             stream.reset();
         }
@@ -255,20 +255,7 @@ impl ConnectionState {
         changed
     }
 
-    /// Records the use of a response, or of all responses of the connection, that a newer response of the same peer is
-    /// about to end. Otherwise, a peer could hold a place all the time with responses that it ends itself.
-    pub(crate) fn record_use(&self, response: Option<u64>) {
-        let progress = self.progress.lock();
-        let ended = progress
-            .begun()
-            .filter(|own| response.is_none_or(|id| own.id == id));
-        for begun in ended.filter_map(|own| own.begun) {
-            self.busy.record_end(self.peer.group(), begun);
-        }
-    }
-
-    /// Records the use of a response that has ended. A small response does not count. A response that the server ended
-    /// to make room does not count, so that its peer is not at a disadvantage the next time.
+    /// Records the use of a response that has ended, if the use `counts`. A small response does not count.
     fn record_end(&self, response: &Response, counts: bool) {
         if let Some(begun) = response.begun.filter(|_| counts && !response.is_small) {
             self.busy.record_end(self.peer.group(), begun);
@@ -337,28 +324,29 @@ impl ResponseGuard {
         }
     }
 
-    /// Ends a response that has begun, but that the server does not send, because it has too many responses.
+    /// Records that the server does not send a response that has begun, because it has too many responses. A small
+    /// response takes its place.
     pub(crate) fn refuse(&self) {
         self.connection.update(|progress| {
             if let Some(response) = progress.response(self.id) {
-                response.begun = None;
+                response.is_small = true;
             }
         });
         let connection = &self.connection;
         let observer = &connection.busy.observer;
-        observer.response_ended(connection.peer.address(), CloseReason::Evicted);
+        observer.response_ended(connection.peer.address(), CloseReason::Displaced);
     }
 }
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {
         let connection = &self.connection;
-        let (ended, is_evicted) = connection.update(|progress| {
-            let is_evicted = progress.close == Some(CloseReason::Evicted);
-            (progress.end_response(self.id), is_evicted)
+        let (ended, counts) = connection.update(|progress| {
+            let counts = progress.close.is_none_or(CloseReason::counts_as_use);
+            (progress.end_response(self.id), counts)
         });
         if let Some(response) = ended {
-            connection.record_end(&response, !is_evicted);
+            connection.record_end(&response, counts);
             connection.changed.notify_one();
         }
     }

@@ -65,6 +65,7 @@ async fn start(limits: Limits) -> (Server, mpsc::UnboundedReceiver<(CloseReason,
     let server = Server::builder()
         .limits(limits)
         .observer(Events(sender))
+        .responses_hint("see the flag")
         .serve(listener, router);
     (server, events)
 }
@@ -196,6 +197,40 @@ async fn a_stream_without_a_window_is_reset_and_the_others_go_on() {
         let event = events.recv().await;
         assert_eq!(event, Some((CloseReason::NoProgress, false)), "{stalled}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_response_names_the_limit() {
+    let mut limits = limits();
+    limits.max_responses = 1;
+    let (server, mut events) = start(limits).await;
+    let mut running = connect(&server, ATTACKER).await;
+    running.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    running.read_exact(&mut [0; 64]).await.unwrap();
+    for version in ["1.0", "1.1"] {
+        let mut refused = connect(&server, SCRAPER).await;
+        let request = format!("GET / HTTP/{version}\r\nhost: x\r\n\r\n");
+        refused.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        refused.read_to_string(&mut response).await.unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        let start = format!("HTTP/{version} 503 ");
+        assert!(head.starts_with(&start), "{response}");
+        assert!(head.contains("\r\nretry-after: 5\r\n"), "{response}");
+        assert!(head.contains("\r\ncontent-type: text/plain"), "{response}");
+        let hint = "(limit: 1); try again later; see the flag\n";
+        assert!(body.ends_with(hint), "{response}");
+        assert!(
+            head.contains(&format!("\r\ncontent-length: {}", body.len())),
+            "{response}"
+        );
+        let event = events.recv().await;
+        assert_eq!(event, Some((CloseReason::Displaced, false)));
+    }
+    let mut client = Client::connect(&server, SCRAPER).await;
+    client.get(1, "/").await;
+    let (size, is_complete) = client.read_to_end(1, |_| {}).await;
+    assert!(is_complete && (20..200).contains(&size), "{size}");
 }
 
 /// The streams share a small window of the connection, so each of them waits longer than the limit for its next turn.

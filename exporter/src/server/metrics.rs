@@ -15,7 +15,7 @@ use super::throttle::Throttle;
 pub(crate) struct ServerMetrics {
     /// Number of open connections, by server.
     pub(crate) connections: IntGaugeVec,
-    /// Number of connections with a response in progress, by server.
+    /// Number of responses in progress, by server.
     pub(crate) answering: IntGaugeVec,
     /// Number of connections that the server closed, and of responses that it ended alone, by server and reason.
     pub(crate) cut: IntCounterVec,
@@ -34,6 +34,7 @@ pub(super) struct ServerObserver {
     cut: IntCounterVec,
     refused: IntCounter,
     floods: Throttle,
+    displaced: Throttle,
     failures: Throttle,
 }
 
@@ -66,7 +67,26 @@ impl ServerObserver {
             cut: metrics.cut.clone(),
             refused: metrics.accept_failures.with_label_values(labels),
             floods: Throttle::default(),
+            displaced: Throttle::default(),
             failures: Throttle::default(),
+        }
+    }
+}
+
+impl ServerObserver {
+    /// Logs that a response was ended or refused, because there were too many. Clients can cause this as often as they
+    /// want, so the log has one line per minute.
+    fn log_displaced(&self, peer: SocketAddr, reason: CloseReason) {
+        if !matches!(reason, CloseReason::Displaced | CloseReason::Replaced) {
+            return;
+        }
+        if let Some(count) = self.displaced.record() {
+            tracing::warn!(
+                "{}: ended or refused a response to {peer}, because too many responses are in progress ({count} such \
+                 responses since the last message); check which clients read slowly, or raise --max-answers; \
+                 kube_state_metrics_http_connections_cut_total with the reason `made_room` counts such responses",
+                self.name
+            );
         }
     }
 }
@@ -80,12 +100,8 @@ impl Observer for ServerObserver {
         self.connections.dec();
     }
 
-    fn connection_busy(&self) {
-        self.answering.inc();
-    }
-
-    fn connection_not_busy(&self) {
-        self.answering.dec();
+    fn responses_changed(&self, change: isize) {
+        self.answering.add(change as i64);
     }
 
     fn limit_exceeded(&self, peer: SocketAddr, reason: CloseReason) {
@@ -98,12 +114,14 @@ impl Observer for ServerObserver {
                 self.name
             );
         }
+        self.log_displaced(peer, reason);
         let reason = label(reason);
         tracing::debug!(%peer, reason, "connection closed");
         self.cut.with_label_values(&[self.name, reason]).inc();
     }
 
     fn response_ended(&self, peer: SocketAddr, reason: CloseReason) {
+        self.log_displaced(peer, reason);
         let reason = label(reason);
         tracing::debug!(%peer, reason, "response ended");
         self.cut.with_label_values(&[self.name, reason]).inc();
@@ -132,7 +150,7 @@ impl Observer for ServerObserver {
 fn label(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::SlowResponse => "slow_answer",
-        CloseReason::Evicted => "made_room",
+        CloseReason::Evicted | CloseReason::Displaced | CloseReason::Replaced => "made_room",
         other => other.as_str(),
     }
 }

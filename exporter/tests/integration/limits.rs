@@ -187,6 +187,28 @@ fn one_answer_too_many_cuts_the_one_longest_without_progress() {
 }
 
 #[test]
+fn a_refused_answer_names_the_flag_and_fills_no_log() {
+    let (_directory, exporter) = large(&["--max-answers=1"]);
+    for _ in 0..3 {
+        eventually("a response is refused", || {
+            let _running = stalled(&exporter);
+            let mut refused = connect_from([127, 0, 0, 2], &exporter.main, None).unwrap();
+            let request = b"GET /metrics HTTP/1.0\r\n\r\n";
+            refused.write_all(request).unwrap();
+            let mut answer = String::new();
+            refused.read_to_string(&mut answer).unwrap();
+            answer.starts_with("HTTP/1.0 503 ").then(|| {
+                let names_limit = answer.contains("(limit: 1)") && answer.contains("--max-answers");
+                assert!(names_limit, "{answer}");
+            })
+        });
+    }
+    exporter.tells("metrics: ended or refused a response to 127.0.0.");
+    let log = exporter.log();
+    assert_eq!(log.matches("ended or refused").count(), 1, "{log}");
+}
+
+#[test]
 fn garbage_does_no_harm() {
     let exporter = Exporter::start(&[]);
     let huge = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(100_000));

@@ -212,7 +212,11 @@ const FURTHER: [Note; 47] = [
         NONE,
         "`server` is `metrics` (main port) or `telemetry`.",
     ),
-    note("kube_state_metrics_http_answering", NONE, ""),
+    note(
+        "kube_state_metrics_http_answering",
+        NONE,
+        "`--max-answers` limits their number.",
+    ),
     note("kube_state_metrics_http_connections_cut_total", NONE, ""),
     note("kube_state_metrics_http_accept_failures_total", NONE, ""),
     note(
