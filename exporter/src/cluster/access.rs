@@ -61,8 +61,8 @@ pub(crate) enum ClusterError {
     #[error("{0}")]
     ProxyVariable(InvalidProxy),
     #[error(
-        "the kubeconfig names another API server ({named}); requests still go to the previous API server ({used}), \
-         until a reload of the configuration is complete"
+        "the kubeconfig names another API server ({named}), which is not in use yet; requests still go to the previous \
+         API server ({used}), until a reload of the configuration is complete"
     )]
     OtherServer { used: String, named: String },
     #[error(

@@ -303,6 +303,29 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
 }
 
 #[test]
+fn a_plugin_that_prints_expired_credentials_is_named() {
+    let api = Api::start_secure();
+    api.accept("valid");
+    let directory = Directory::new("expired-plugin");
+    let expired = json!({ "token": "old", "expirationTimestamp": "2020-01-01T00:00:00Z" });
+    directory.write("answer", &answer(expired));
+    let user = json!({ "exec": plugin(&directory) });
+    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+    let exporter = watching(&kubeconfig);
+    let problem = "the credential plugin `sh` prints credentials that have expired";
+    exporter.tells(problem);
+    says(&exporter, problem);
+    // The exporter runs the plugin again and again, but logs the problem once.
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    assert_eq!(exporter.log().matches(problem).count(), 1);
+    let valid = json!({ "token": "valid", "expirationTimestamp": in_seconds(3600) });
+    directory.write("answer", &answer(valid));
+    exporter.becomes_ready();
+    let page = exporter.get("/readyz?verbose").text();
+    assert!(!page.contains(problem), "{page}");
+}
+
+#[test]
 fn a_plugin_is_asked_again_before_its_token_expires() {
     let api = Api::start_secure();
     api.accept("first");
