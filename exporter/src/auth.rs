@@ -11,7 +11,7 @@ mod reviewer;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -37,8 +37,11 @@ const TOKEN_KNOWN: Duration = Duration::from_secs(600);
 /// verdict before it expires.
 const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
-/// The maximum length of a path in bytes. The exporter does not cache permissions for longer paths.
+/// The maximum length of a verb and a path in bytes. The exporter does not cache permissions for longer ones.
 const LONGEST_PATH: usize = 256;
+
+/// The time after which expired verdicts are freed.
+const FREE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Accepts requests whose token may read the requested path.
 ///
@@ -85,13 +88,15 @@ pub(crate) enum Refusal {
 impl AuthFilter {
     pub(crate) fn new(client: Client, limits: AuthLimits) -> Self {
         let grace = limits.grace.unwrap_or_default();
-        Self(Arc::new(Verdicts {
+        let verdicts = Arc::new(Verdicts {
             reviewer: Reviewer::new(client, limits.review),
             users: Cache::new(grace, TOKEN_KNOWN),
             strangers: Cache::new(Duration::ZERO, Duration::ZERO),
             decisions: Cache::new(grace, Duration::ZERO),
             fingerprint_key: FingerprintKey::default(),
-        }))
+        });
+        tokio::spawn(free_expired(Arc::downgrade(&verdicts)));
+        Self(verdicts)
     }
 
     /// Checks a request of a client. If several clients wait for reviews, the exporter reviews one request of each
@@ -167,10 +172,10 @@ impl Verdicts {
         let allowed = match self.decisions.find(&key) {
             Found::Valid(allowed) => allowed,
             Found::Renew(allowed) => {
-                self.renew_decision(client, user, key);
+                self.renew_decision(client, user, token, key);
                 allowed
             }
-            Found::Expired | Found::Nothing => self.ask_decision(client, user, key).await?,
+            Found::Expired | Found::Nothing => self.ask_decision(client, user, token, key).await?,
         };
         if allowed {
             Ok(())
@@ -241,15 +246,16 @@ impl Verdicts {
         self: &Arc<Self>,
         client: Option<IpAddr>,
         user: User,
+        token: &str,
         key: DecisionKey,
     ) -> Result<bool, Refusal> {
         let turn = self.reviewer.turn(Kind::Permission, client).await?;
         if let Some(allowed) = self.decisions.get(&key) {
             return Ok(allowed);
         }
-        let verdicts = Arc::clone(self);
+        let (verdicts, token) = (Arc::clone(self), token.to_owned());
         to_its_end(async move {
-            let allowed = verdicts.review_decision(&user, key).await;
+            let allowed = verdicts.review_decision(&user, &token, key).await;
             drop(turn);
             allowed
         })
@@ -257,19 +263,30 @@ impl Verdicts {
     }
 
     /// Renews the verdict on a permission before the verdict expires.
-    fn renew_decision(self: &Arc<Self>, client: Option<IpAddr>, user: User, key: DecisionKey) {
-        let verdicts = Arc::clone(self);
+    fn renew_decision(
+        self: &Arc<Self>,
+        client: Option<IpAddr>,
+        user: User,
+        token: &str,
+        key: DecisionKey,
+    ) {
+        let (verdicts, token) = (Arc::clone(self), token.to_owned());
         tokio::spawn(async move {
             let turn = verdicts.reviewer.turn(Kind::Permission, client).await;
             if turn.is_ok() {
-                let _ = verdicts.review_decision(&user, key.clone()).await;
+                let _ = verdicts.review_decision(&user, &token, key.clone()).await;
             }
             verdicts.decisions.renewal_failed(&key);
         });
     }
 
-    async fn review_decision(&self, user: &User, key: DecisionKey) -> Result<bool, Refusal> {
-        let allowed = match self.reviewer.may(user, &key.1, &key.2).await {
+    async fn review_decision(
+        &self,
+        user: &User,
+        token: &str,
+        key: DecisionKey,
+    ) -> Result<bool, Refusal> {
+        let allowed = match self.reviewer.may(user, token, &key.1, &key.2).await {
             Ok(allowed) => allowed,
             Err(error @ ReviewError::Unanswered(_)) => {
                 let before = self.decisions.get_within_grace(&key);
@@ -278,11 +295,24 @@ impl Verdicts {
             Err(error) => return Err(error.into()),
         };
         // No endpoint of the exporter has such a long path, so a cached permission would only use memory.
-        if key.2.len() <= LONGEST_PATH {
+        if key.1.len() + key.2.len() <= LONGEST_PATH {
             let holds = if allowed { ALLOWED } else { DENIED };
             self.decisions.insert(key, allowed, holds);
         }
         Ok(allowed)
+    }
+}
+
+/// Frees the memory of expired verdicts, also while there are no requests. The function ends when the filter is dropped.
+async fn free_expired(verdicts: Weak<Verdicts>) {
+    loop {
+        tokio::time::sleep(FREE_INTERVAL).await;
+        let Some(verdicts) = verdicts.upgrade() else {
+            return;
+        };
+        verdicts.users.free_expired();
+        verdicts.strangers.free_expired();
+        verdicts.decisions.free_expired();
     }
 }
 

@@ -3,8 +3,8 @@
 //! A server that repeats a credential may encode the credential: as a JSON string with escapes, as Base64, in a URL, in
 //! HTML or in the subject of a certificate. A person or a program can decode these notations. So the module searches
 //! for the credentials in the original text, and again after each decoding step. A decoding step replaces each escape
-//! of JSON, of URLs, of HTML and of subjects by the character that the escape stands for. For Base64, the module
-//! searches for the encoded credentials.
+//! of JSON, of URLs, of HTML and of subjects by the character that the escape stands for. For Base64 and hexadecimal
+//! digits, the module searches for the encoded credentials.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -62,6 +62,9 @@ impl Secrets {
         for form in base64_forms(token.as_bytes()) {
             secrets.add_parts(&form, part.min(form.len()));
         }
+        for form in hex_forms(token.as_bytes()) {
+            secrets.add_parts(&form, (2 * part).min(form.len()));
+        }
         secrets
     }
 
@@ -70,6 +73,7 @@ impl Secrets {
         if text.len() >= SHORTEST {
             self.texts.insert(text.as_bytes().to_vec());
             self.texts.extend(base64_forms(text.as_bytes()));
+            self.texts.extend(hex_forms(text.as_bytes()));
         }
     }
 
@@ -78,6 +82,9 @@ impl Secrets {
         self.add(token);
         for form in base64_forms(token.as_bytes()) {
             self.add_parts(&form, part);
+        }
+        for form in hex_forms(token.as_bytes()) {
+            self.add_parts(&form, 2 * part);
         }
         self.add_parts(token.as_bytes(), part);
     }
@@ -180,6 +187,15 @@ fn base64_forms(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         forms.map(|form| form.get(start..end).unwrap_or_default().as_bytes().to_vec())
     };
     (0..3).flat_map(of_shift).filter(|form| form.len() >= WORD)
+}
+
+/// Returns the hexadecimal forms of `text`, with small and with capital letters.
+fn hex_forms(text: &[u8]) -> [Vec<u8>; 2] {
+    let digits = |digits: &[u8; 16]| {
+        let of_byte = |byte: &u8| [byte >> 4, byte & 15].map(|digit| digits[usize::from(digit)]);
+        text.iter().flat_map(of_byte).collect()
+    };
+    [b"0123456789abcdef", b"0123456789ABCDEF"].map(digits)
 }
 
 // === impl View ===
@@ -372,6 +388,8 @@ mod tests {
             format!("#0c2a{}", escaped(TOKEN, |byte| format!("{byte:02x}"))),
             format!("#1e54{}", escaped(TOKEN, |byte| format!("00{byte:02X}"))),
             escaped(TOKEN, |byte| format!("\\u0026#x{byte:x};")),
+            escaped(TOKEN, |byte| format!("{byte:02x}")),
+            escaped(TOKEN, |byte| format!("{byte:02X} ")),
             TOKEN.replace('.', ".\r\n"),
             TOKEN.replace('J', " J "),
             String::from_utf8(utf16).unwrap(),

@@ -3,6 +3,7 @@
 //! Each of these two questions is a *review*. A token is *known* if the API server has accepted it in the last minutes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
@@ -15,6 +16,7 @@ use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cache::Size;
 use super::outcome::OutcomeLog;
 use super::review::{self, ReviewError};
 use crate::pace::Pace;
@@ -33,12 +35,19 @@ pub(super) const WAITING: usize = 32;
 /// if all running reviews time out, the next client in the queue still gets its turn.
 const MAX_QUEUE_TIME: Duration = Duration::from_secs(3);
 
+/// The maximum memory of one user in bytes: about 5,000 groups with long names. The exporter remembers users, and sends
+/// all groups to the API server again when it asks for a permission.
+pub(super) const LARGEST_USER: usize = 512 << 10;
+
 /// The user of a token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct User {
     pub(super) name: String,
-    info: UserInfo,
+    info: Arc<UserInfo>,
 }
+
+/// The memory of a text in addition to its bytes: the pointer to it, and the rounding of the allocator.
+const TEXT: usize = 48;
 
 /// What a review checks. Reviews of each kind wait in a separate queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,8 +93,24 @@ impl User {
             groups,
             uid,
             username,
-        } = &self.info;
+        } = &*self.info;
         key.fingerprint(&(extra, groups, uid, username))
+    }
+}
+
+impl Size for User {
+    fn size(&self) -> usize {
+        let UserInfo {
+            extra,
+            groups,
+            uid,
+            username,
+        } = &*self.info;
+        let extra = extra.iter().flatten();
+        let extra = extra.flat_map(|(key, values)| std::iter::once(key).chain(values));
+        let texts = extra.chain(groups.iter().flatten());
+        let texts = texts.chain(uid).chain(username).chain([&self.name]);
+        texts.map(|text| text.len() + TEXT).sum()
     }
 }
 
@@ -155,22 +180,38 @@ impl Reviewer {
             ..TokenReview::default()
         };
         let review = self.ask(&review, token).await;
-        self.token_outcomes.record(review.as_ref().err());
-        let status = review?.status;
+        let review = review.inspect_err(|error| self.token_outcomes.record(Some(error)))?;
+        let status = review.status;
         let status = status.filter(|status| status.authenticated == Some(true));
-        Ok(status.and_then(|status| {
+        let user = status.and_then(|status| {
             let info = status.user?;
             Some(User {
                 name: info.username.clone()?,
-                info,
+                info: Arc::new(info),
             })
-        }))
+        });
+        match user.as_ref().map(User::size) {
+            Some(size) if size > LARGEST_USER => {
+                let error = ReviewError::Rejected(format!(
+                    "the groups and the extra fields of the user need {size} bytes, more than {LARGEST_USER}; reduce \
+                     them in the authenticator of the API server"
+                ));
+                self.token_outcomes.record(Some(&error));
+                Err(error)
+            }
+            _ => {
+                self.token_outcomes.record(None);
+                Ok(user)
+            }
+        }
     }
 
-    /// Asks the API server whether a user may read a path.
+    /// Asks the API server whether a user may read a path. `token` is the token of the user. The request does not
+    /// contain it, but the API server may know it from an earlier review, and repeat it in an error.
     pub(super) async fn may(
         &self,
         user: &User,
+        token: &str,
         verb: &str,
         path: &str,
     ) -> Result<bool, ReviewError> {
@@ -193,8 +234,7 @@ impl Reviewer {
             },
             ..SubjectAccessReview::default()
         };
-        // The request does not contain the token, so an error message cannot contain the token.
-        let review = self.ask(&review, "").await;
+        let review = self.ask(&review, token).await;
         self.permission_outcomes.record(review.as_ref().err());
         let status = review?.status;
         Ok(status.is_some_and(|status| status.allowed && status.denied != Some(true)))

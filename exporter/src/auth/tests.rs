@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::cache::REMEMBERED;
+use super::cache::{LARGEST_CACHE, REMEMBERED};
 use super::review::LARGEST_ANSWER;
-use super::reviewer::{OTHERS, RATE, STRANGERS};
+use super::reviewer::{LARGEST_USER, OTHERS, RATE, STRANGERS};
 use super::*;
 
 #[test]
@@ -57,15 +57,16 @@ fn filter() -> (AuthFilter, Arc<AtomicUsize>) {
             let status = if is_review {
                 count.fetch_add(1, Ordering::Relaxed);
                 let token = body["spec"]["token"].as_str();
-                let number = if token == Some("of-many-groups") {
-                    4_000
-                } else {
-                    0
+                let number = match token {
+                    Some("of-many-groups") => 4_000,
+                    Some("of-too-many-groups") => 8_000,
+                    _ => 0,
                 };
                 let groups: Vec<_> = (0..number)
                     .map(|number| format!("group-{number:0>40}"))
                     .collect();
-                let is_known = matches!(token, Some("right" | "of-many-groups"));
+                let known = ["right", "of-many-groups", "of-too-many-groups"];
+                let is_known = token.is_some_and(|token| known.contains(&token));
                 json!({ "authenticated": is_known, "user": { "username": "u", "groups": groups } })
             } else {
                 json!({ "allowed": true })
@@ -93,6 +94,38 @@ async fn check(filter: &AuthFilter, token: &str) -> Result<(), Refusal> {
 async fn a_user_of_thousands_of_groups_is_accepted() {
     let (filter, _) = filter();
     assert_eq!(check(&filter, "of-many-groups").await, Ok(()));
+    let refused = check(&filter, "of-too-many-groups").await;
+    assert_eq!(refused, Err(Refusal::NotReviewed));
+}
+
+/// Returns a filter whose API server accepts every token. Each token belongs to a user with long groups.
+fn filter_of_large_users() -> AuthFilter {
+    let server = tower::service_fn(
+        move |request: http::Request<kube::client::Body>| async move {
+            drop(request);
+            let group = "g".repeat(LARGEST_USER / 2);
+            let user = json!({ "username": "u", "groups": [group] });
+            let status = json!({ "authenticated": true, "allowed": true, "user": user });
+            let answer = json!({ "spec": {}, "status": status }).to_string();
+            Ok::<_, kube::Error>(http::Response::new(http_body_util::Full::from(answer)))
+        },
+    );
+    AuthFilter::new(Client::new(server, "default"), AuthLimits::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_users_need_limited_memory_and_are_freed_in_time() {
+    let filter = filter_of_large_users();
+    let most = LARGEST_CACHE / (LARGEST_USER / 2);
+    for number in 0..2 * most {
+        assert_eq!(check(&filter, &number.to_string()).await, Ok(()));
+    }
+    let size = filter.0.users.size();
+    assert!(size <= LARGEST_CACHE && size > LARGEST_CACHE / 2, "{size}");
+    tokio::time::sleep(TOKEN_VALID + FREE_INTERVAL + Duration::from_secs(1)).await;
+    assert_eq!(filter.0.users.size(), 0);
+    tokio::time::sleep(TOKEN_KNOWN).await;
+    assert_eq!((filter.0.users.len(), filter.0.decisions.len()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use http::uri::Scheme;
 use kube::Config;
-use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{
+    AuthInfo, Cluster, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
+};
 use kube_state_metrics::source::watch::configure_for_watching;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -30,7 +32,16 @@ pub(crate) enum ClusterError {
          ~/.kube/config names a cluster; give --kubeconfig FILE, --apiserver URL, or --manifests PATH \
          for metrics without a cluster"
     )]
-    NotInCluster(kube::config::InClusterError),
+    NotInCluster(InClusterError),
+    #[error(
+        "cannot use the credentials of the pod: {}: {source}; repair the file, or mount the token of the \
+         service account (automountServiceAccountToken)",
+        config_file::shown_path(path)
+    )]
+    PodFile {
+        path: PathBuf,
+        source: InClusterError,
+    },
     #[error("the URL of the API server in KUBERNETES_SERVICE_HOST {0}")]
     PodServer(InvalidServerUrl),
     #[error(
@@ -50,8 +61,8 @@ pub(crate) enum ClusterError {
     #[error("{0}")]
     ProxyVariable(InvalidProxy),
     #[error(
-        "the kubeconfig names another API server ({named}); requests still go to the previous API server ({used}), \
-         until a reload of the configuration is complete"
+        "the kubeconfig names another API server ({named}), which is not in use yet; requests still go to the previous \
+         API server ({used}), until a reload of the configuration is complete"
     )]
     OtherServer { used: String, named: String },
     #[error(
@@ -189,7 +200,7 @@ impl Access {
                 let content = content.unwrap_or_default();
                 has_content = !content.is_empty();
                 bundle = Some(AuthorityBundle::parse(&content));
-                let mut config = Config::incluster().map_err(ClusterError::NotInCluster)?;
+                let mut config = Config::incluster().map_err(of_pod)?;
                 let url = server_url::parse(&config.cluster_url.to_string());
                 config.cluster_url = url.map_err(ClusterError::PodServer)?;
                 config
@@ -335,6 +346,18 @@ impl Access {
             cut_authority,
         })
     }
+}
+
+/// Names the file of the pod that cannot be used. Without the environment variables of a pod, the exporter does not run
+/// in a pod.
+fn of_pod(source: InClusterError) -> ClusterError {
+    let name = match source {
+        InClusterError::ReadCertificateBundle(_) | InClusterError::ParseCertificates(_) => "ca.crt",
+        InClusterError::ReadDefaultNamespace(_) => "namespace",
+        _ => return ClusterError::NotInCluster(source),
+    };
+    let path = Path::new(SERVICE_ACCOUNT).join(name);
+    ClusterError::PodFile { path, source }
 }
 
 /// Reads a token file.

@@ -4,7 +4,8 @@
 //! a header would appear in the log, in `/readyz`, on the landing page and in the errors of subcommands. All responses
 //! pass through this module, so no other module must hide these credentials. The module reads the credentials from the
 //! headers of each request. So the module also hides renewed credentials, and the credentials of credential plugins. A
-//! server may repeat the credentials of an earlier request, so the module also hides the [`RECENT`] newest credentials.
+//! server may repeat the credentials of an earlier request, so the module also hides the credentials of all clients in
+//! use, and the [`RECENT`] newest credentials.
 //!
 //! - In a response with an error status (below: an *error*), the text `[hidden]` replaces the token, the password, and
 //!   the Base64 text of user and password. `[hidden]` also replaces each part of the token that has at least [`PART`]
@@ -20,7 +21,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -34,12 +35,17 @@ use tower::BoxError;
 
 use crate::redaction::{Secrets, json_escape, overwrite};
 
-/// The credentials of the newest requests.
+/// The credentials of the clients in use, and of the newest requests.
 pub(super) struct RecentSecrets(Mutex<Option<Recent>>);
+
+/// The credentials of the last request of a client. While this value exists, these credentials are in use.
+#[derive(Default)]
+pub(super) struct InUse(Mutex<Vec<HeaderValue>>);
 
 struct Recent {
     /// The headers with the credentials. The newest headers are at the end.
     headers: VecDeque<HeaderValue>,
+    clients: Vec<Weak<InUse>>,
     /// The credentials in these headers.
     secrets: Arc<OwnSecrets>,
 }
@@ -105,7 +111,8 @@ struct Run {
     end: usize,
 }
 
-/// The number of headers whose credentials the module remembers. An API server may still accept these credentials.
+/// The number of headers whose credentials the module remembers although no client uses them. An API server may still
+/// accept these credentials.
 const RECENT: usize = 8;
 /// A part of a token is hidden if it has at least this number of bytes. Common words are shorter.
 const PART: usize = 16;
@@ -128,24 +135,52 @@ impl RecentSecrets {
         Self(Mutex::new(None))
     }
 
-    /// Adds the credentials of a request, and the credentials for the proxy. Returns these credentials and the
-    /// credentials of earlier requests.
-    pub(super) fn with(&self, headers: &HeaderMap, proxy: Option<&HeaderValue>) -> Arc<OwnSecrets> {
+    /// Adds the credentials of a request of a client, and the credentials for the proxy. Returns these credentials, the
+    /// credentials of earlier requests, and the credentials of the other clients in use.
+    pub(super) fn with(
+        &self,
+        client: &Arc<InUse>,
+        headers: &HeaderMap,
+        proxy: Option<&HeaderValue>,
+    ) -> Arc<OwnSecrets> {
         let new: Vec<_> = headers.get_all(AUTHORIZATION).iter().chain(proxy).collect();
         let mut recent = self.0.lock();
+        let is_same = client.0.lock().iter().eq(new.iter().copied());
         if let Some(recent) = &*recent
+            && is_same
             && new.iter().all(|value| recent.headers.contains(value))
         {
             return Arc::clone(&recent.secrets);
         }
-        let mut headers = recent.take().map(|recent| recent.headers);
-        let headers = headers.get_or_insert_default();
+        *client.0.lock() = new.iter().copied().cloned().collect();
+        let before = recent.take();
+        let (mut headers, mut clients) = match &before {
+            Some(before) => (before.headers.clone(), before.clients.clone()),
+            None => Default::default(),
+        };
+        clients.retain(|own| own.strong_count() > 0 && own.as_ptr() != Arc::as_ptr(client));
+        clients.push(Arc::downgrade(client));
         headers.retain(|value| !new.contains(&value));
         headers.extend(new.into_iter().cloned());
-        headers.drain(..headers.len().saturating_sub(RECENT));
-        let secrets = Arc::new(OwnSecrets::of(&*headers));
+        let in_use = clients.iter().filter_map(Weak::upgrade);
+        let in_use: Vec<_> = in_use.flat_map(|own| own.0.lock().clone()).collect();
+        let newest = headers.len().saturating_sub(RECENT);
+        let mut position = 0;
+        headers.retain(|value| {
+            position += 1;
+            position > newest || in_use.contains(value)
+        });
+        let is_known = |before: &Recent| {
+            before.headers.len() == headers.len()
+                && headers.iter().all(|value| before.headers.contains(value))
+        };
+        let secrets = match before.filter(is_known) {
+            Some(before) => before.secrets,
+            None => Arc::new(OwnSecrets::of(&headers)),
+        };
         *recent = Some(Recent {
-            headers: std::mem::take(headers),
+            headers,
+            clients,
             secrets: Arc::clone(&secrets),
         });
         secrets

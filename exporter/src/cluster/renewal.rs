@@ -156,6 +156,13 @@ pub(super) async fn client(
             }
         },
     };
+    let report = server.report();
+    let mut logged = None;
+    if let Some(problem) = connected.as_ref().and_then(expired) {
+        tracing::warn!("{problem}");
+        logged = Some(without_digits(&problem));
+        report.set(Some(problem));
+    }
     let (client, accepted) = match connected {
         Some(Connected { client, accepted }) => (Some(client), accepted),
         None => (None, accepted),
@@ -167,14 +174,14 @@ pub(super) async fn client(
     let renewal = Renewal {
         access,
         server: server.clone(),
-        report: server.report(),
+        report,
         has_warned,
         broken_authorities,
         current,
         accepted,
         is_refused: false,
         schedule: Schedule::default(),
-        logged: None,
+        logged,
     };
     tokio::spawn(renewal.run(file_watcher, first, refusals));
     let service = service_fn(move |request| send(request, requests.clone(), refuse.clone()));
@@ -488,8 +495,13 @@ impl Renewal {
     /// Uses a client that was created from the current files.
     fn accept(&mut self, connected: Connected) {
         self.schedule.record(true);
-        self.logged = None;
-        self.report.set(None);
+        let expired = expired(&connected);
+        let cause = expired.as_deref().map(without_digits);
+        if let Some(problem) = expired.as_ref().filter(|_| self.logged != cause) {
+            tracing::warn!("{problem}");
+        }
+        self.logged = cause;
+        self.report.set(expired);
         self.replace(connected);
     }
 
@@ -532,15 +544,21 @@ impl Renewal {
             self.current
                 .send_modify(|current| current.problem = Some(text.clone()));
         }
-        let text = format!("cannot renew the credentials for the API server; {until}: {text}");
-        let cause = without_digits(&text);
-        if self.logged.as_ref() != Some(&cause) {
-            tracing::warn!("{text}");
-            self.logged = Some(cause);
-        }
-        // The lines about the reload show a change to another server.
+        // The lines about the reload show a change to another server. The change alone is no problem.
         let is_other_server = matches!(problem, ClusterError::OtherServer { .. });
         let is_shown = !is_other_server || matches!(kept, Kept::Failed(_));
+        let text = match is_shown {
+            true => format!("cannot renew the credentials for the API server; {until}: {text}"),
+            false => format!("{text}; {until}"),
+        };
+        let cause = without_digits(&text);
+        if self.logged.as_ref() != Some(&cause) {
+            match is_shown {
+                true => tracing::warn!("{text}"),
+                false => tracing::info!("{text}"),
+            }
+            self.logged = Some(cause);
+        }
         self.report.set(Some(text).filter(|_| is_shown));
     }
 }
@@ -599,6 +617,20 @@ fn other_server(change: ServerChange, used: &ServerInUse, named: &ServerIdentity
             change => format!("the same URL with another {change}"),
         },
     }
+}
+
+/// The problem of a plugin whose credentials have expired already; otherwise `None`. The credentials are used anyway,
+/// because the clock may be wrong.
+fn expired(connected: &Connected) -> Option<String> {
+    let plugin = plugin::name(connected.accepted.plugin()?);
+    let time = connected.client.valid_until().as_ref()?;
+    let is_expired = valid_for(&connected.client)?.is_zero();
+    is_expired.then(|| {
+        format!(
+            "the credential plugin `{plugin}` prints credentials that have expired: their expirationTimestamp ({time}) \
+             is in the past; log in again, clear the cache of the plugin, or correct the clock"
+        )
+    })
 }
 
 /// The time until the credentials of a client expire; `None` if that is unknown.

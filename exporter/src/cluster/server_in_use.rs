@@ -19,6 +19,8 @@ pub(crate) struct ServerInUse(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     identity: Mutex<Option<ServerIdentity>>,
+    /// Whether this server is to replace another one.
+    is_replacement: bool,
     turn: Turn,
     problems: Mutex<Problems>,
 }
@@ -40,6 +42,23 @@ pub(super) struct RenewalReport {
 // === impl ServerInUse ===
 
 impl ServerInUse {
+    /// Creates the value for a server that is to replace the server in use.
+    pub(crate) fn replacement() -> Self {
+        Self(Arc::new(Shared {
+            is_replacement: true,
+            ..Shared::default()
+        }))
+    }
+
+    /// The span of the watches, which adds the URL to their log lines. Without a change of the server, the lines can be
+    /// about one server only, and have no URL.
+    pub(crate) fn span(&self) -> tracing::Span {
+        match self.0.is_replacement {
+            true => tracing::error_span!("api_server", url = self.url()),
+            false => tracing::Span::none(),
+        }
+    }
+
     /// Records the settings in `named`, which a kubeconfig contains now. If these settings lead to another server,
     /// records nothing, and returns the first such setting. The first call records any server.
     pub(crate) fn follow(&self, named: &ServerIdentity) -> Option<ServerChange> {

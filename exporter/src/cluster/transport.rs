@@ -22,15 +22,14 @@ use super::accepted::Accepted;
 use super::access::{ClusterError, Connection};
 use super::connector::Connector;
 use super::informational::InformationalLimit;
-use super::own_secrets::{HidingBody, RecentSecrets};
+use super::own_secrets::{HidingBody, InUse, RecentSecrets};
 use super::plugin::{self, Credentials, Printed, Turn};
-use super::provider::{self, Provider};
+use super::provider::Session;
 use super::proxy::Protocol;
-use super::system_authorities::check_system_authorities;
 use super::tls::{self, Identity};
 
-/// The credentials of the newest requests. All clients share them, because a renewal of the credentials creates a new
-/// client, and a server may repeat the credentials of the previous client.
+/// The credentials of the clients in use, and of the newest requests. All clients share them, because a renewal of the
+/// credentials creates a new client, and a server may repeat the credentials of the previous client.
 static RECENT_SECRETS: RecentSecrets = RecentSecrets::new();
 /// The timeout of the creation of a client. The creation reads files, and a file system may not respond.
 const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -114,11 +113,11 @@ fn client(
         }),
         None => of_user?,
     };
-    if config.auth_info.auth_provider.is_some() {
-        // The client of the provider trusts the authorities of the system.
-        check_system_authorities()?;
-    }
-    let authorization = config.auth_layer().map_err(failed)?;
+    let session = Session::of(&config)?;
+    let authorization = match session {
+        Some(_) => None,
+        None => config.auth_layer().map_err(failed)?,
+    };
     let tls = tls::client_config(&config, identity, &authority)?;
     let connector = Connector::new(tls.clone(), proxy.clone(), config.connect_timeout);
     let connector = match &config.tls_server_name {
@@ -144,16 +143,15 @@ fn client(
         Some(Protocol::Http { authorization }) => authorization,
         _ => None,
     };
-    let provider = Provider::of_user(&config.auth_info);
+    let in_use = Arc::<InUse>::default();
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(authorization)
         .layer(config.extra_headers_layer().map_err(failed)?)
         .service(service_fn(move |mut request: Request<Body>| {
-            provider::has_token(&request);
             // This line does not log the headers, because they contain credentials.
             tracing::debug!("requesting {} {}", request.method(), request.uri());
-            let secrets = RECENT_SECRETS.with(request.headers(), proxy_secrets.as_ref());
+            let secrets = RECENT_SECRETS.with(&in_use, request.headers(), proxy_secrets.as_ref());
             // For an HTTP server, each request needs the credentials for the proxy. For an HTTPS server, only the
             // `CONNECT` request needs these credentials.
             if let Some(value) = proxy_authorization.as_ref().filter(|_| !is_https) {
@@ -169,8 +167,8 @@ fn client(
             }
         }));
     let service = service.boxed_clone();
-    let service = match provider {
-        Some(provider) => provider.service(service),
+    let service = match session {
+        Some(session) => session.service(service),
         None => service,
     };
     let client = ClientBuilder::new(service, config.default_namespace);

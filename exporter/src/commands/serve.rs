@@ -395,7 +395,7 @@ impl Program {
         let is_other_server = server_change.is_some();
         let keeps_instance = self.configuration.has_same_instance(&new, is_other_server);
         let server = match is_other_server {
-            true => ServerInUse::default(),
+            true => ServerInUse::replacement(),
             false => self.server.clone(),
         };
         let before = self.app.protection.get();

@@ -109,10 +109,13 @@ impl RunningSource {
     /// The function fails if the thread cannot start.
     pub(super) fn start_on_thread(
         source: impl Source,
+        span: tracing::Span,
         parts: SourceParts,
     ) -> Result<Self, SourceError> {
         let health = source.health();
-        let thread = WatchThread::start(Box::new(source).run()).map_err(SourceError::Thread)?;
+        let thread = span
+            .in_scope(|| WatchThread::start(Box::new(source).run()))
+            .map_err(SourceError::Thread)?;
         Ok(Self {
             health,
             run: Run::Thread(thread),

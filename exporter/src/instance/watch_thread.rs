@@ -29,7 +29,7 @@ const BUSY: Duration = Duration::from_millis(2);
 // === impl WatchThread ===
 
 impl WatchThread {
-    /// Starts a thread for a future.
+    /// Starts a thread for a future. The log lines of all tasks on the thread belong to the current span.
     ///
     /// # Errors
     ///
@@ -37,8 +37,10 @@ impl WatchThread {
     pub(super) fn start(future: impl Future<Output = ()> + Send + 'static) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let runtime = runtime()?;
+        let span = tracing::Span::current();
         let thread = std::thread::Builder::new().name("watch".to_owned());
         let thread = thread.spawn(move || {
+            let _entered = span.entered();
             runtime.block_on(async {
                 let (future, stopped) = (pin!(future), pin!(stopped));
                 tokio::select! {

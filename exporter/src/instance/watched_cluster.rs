@@ -59,5 +59,5 @@ pub(super) async fn start(
         reading: None,
         readings: None,
     };
-    RunningSource::start_on_thread(watch.build()?, parts)
+    RunningSource::start_on_thread(watch.build()?, server.span(), parts)
 }

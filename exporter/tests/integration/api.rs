@@ -61,6 +61,8 @@ struct State {
     token: Mutex<Option<String>>,
     /// The token that the server issues if it is an identity provider.
     id_token: Mutex<Option<String>>,
+    /// The refresh token that the identity provider accepts next; `None` if it accepts every refresh token.
+    refresh_token: Mutex<Option<String>>,
     /// The URL of the server to which this server redirects requests.
     redirect: Mutex<Option<String>>,
     tls: Mutex<Option<Arc<ServerConfig>>>,
@@ -251,6 +253,13 @@ impl Api {
         *self.state.id_token.lock().unwrap() = Some(id_token.into());
     }
 
+    /// Does the same as [`provide`](Self::provide), but accepts each refresh token only once. The first one is
+    /// `refresh_token`, and each response contains the next one.
+    pub fn provide_once(&self, id_token: &str, refresh_token: &str) {
+        self.provide(id_token);
+        *self.state.refresh_token.lock().unwrap() = Some(refresh_token.into());
+    }
+
     /// Makes the server redirect every request to the same path of another server from now on.
     pub fn redirect(&self, url: &str) {
         *self.state.redirect.lock().unwrap() = Some(url.into());
@@ -384,11 +393,27 @@ impl State {
         }
         drop(said);
         if let Some(id_token) = &*self.id_token.lock().unwrap() {
-            let value = match path {
-                "/token" => json!({ "id_token": id_token }),
-                _ => json!({ "token_endpoint": format!("{}/token", self.url) }),
+            let mut refresh_token = self.refresh_token.lock().unwrap();
+            let body = String::from_utf8_lossy(body);
+            let (code, value) = match (path, refresh_token.as_mut()) {
+                ("/token", None) => (200, json!({ "id_token": id_token })),
+                ("/token", Some(next)) => {
+                    let sent = form_urlencoded::parse(body.as_bytes())
+                        .any(|(name, value)| name == "refresh_token" && value == next.as_str());
+                    match sent {
+                        true => {
+                            next.push('+');
+                            (200, json!({ "id_token": id_token, "refresh_token": next }))
+                        }
+                        false => (400, json!({ "error": "invalid_grant" })),
+                    }
+                }
+                _ => (
+                    200,
+                    json!({ "token_endpoint": format!("{}/token", self.url) }),
+                ),
             };
-            respond(stream, 200, &value);
+            respond(stream, code, &value);
         } else if !asked.accepted {
             respond(stream, 401, &status(401));
         } else if names(&self.hanging, path) {

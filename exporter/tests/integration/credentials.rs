@@ -1,13 +1,12 @@
 //! Tests the credentials that the exporter uses for the API server, and their renewal.
 
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::api::{Api, Asked};
 use super::authority::Authority;
-use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
+use super::support::{Directory, Exporter, PROGRAM, eventually, run};
 
 /// Starts an exporter that watches pods. `kubeconfig` is the path of its kubeconfig.
 pub fn watching(kubeconfig: &str) -> Exporter {
@@ -71,7 +70,8 @@ fn says(exporter: &Exporter, what: &str) -> String {
     })
 }
 
-fn bearer(token: &str) -> impl Fn(&Asked) -> bool {
+/// Returns whether a request has this token.
+pub fn bearer(token: &str) -> impl Fn(&Asked) -> bool {
     let value = format!("Bearer {token}");
     move |asked| asked.authorization.as_deref() == Some(&value)
 }
@@ -303,6 +303,29 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
 }
 
 #[test]
+fn a_plugin_that_prints_expired_credentials_is_named() {
+    let api = Api::start_secure();
+    api.accept("valid");
+    let directory = Directory::new("expired-plugin");
+    let expired = json!({ "token": "old", "expirationTimestamp": "2020-01-01T00:00:00Z" });
+    directory.write("answer", &answer(expired));
+    let user = json!({ "exec": plugin(&directory) });
+    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+    let exporter = watching(&kubeconfig);
+    let problem = "the credential plugin `sh` prints credentials that have expired";
+    exporter.tells(problem);
+    says(&exporter, problem);
+    // The exporter runs the plugin again and again, but logs the problem once.
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    assert_eq!(exporter.log().matches(problem).count(), 1);
+    let valid = json!({ "token": "valid", "expirationTimestamp": in_seconds(3600) });
+    directory.write("answer", &answer(valid));
+    exporter.becomes_ready();
+    let page = exporter.get("/readyz?verbose").text();
+    assert!(!page.contains(problem), "{page}");
+}
+
+#[test]
 fn a_plugin_is_asked_again_before_its_token_expires() {
     let api = Api::start_secure();
     api.accept("first");
@@ -472,64 +495,6 @@ fn an_odd_output_of_a_plugin_is_told_without_its_content() {
     }
 }
 
-/// Returns a token that contains only an expiry time and a name.
-fn id_token(expires: u64, name: &str) -> String {
-    let claims = json!({ "exp": expires }).to_string();
-    format!("e30.{}.{name}", base64_url(claims.as_bytes()))
-}
-
-fn base64_url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = (0..3).fold(0, |bits, at| {
-            bits << 8 | u32::from(chunk.get(at).copied().unwrap_or_default())
-        });
-        for digit in 0..=chunk.len() {
-            let index = bits >> (18 - 6 * digit) & 63;
-            text.push(char::from(DIGITS[index as usize]));
-        }
-    }
-    text
-}
-
-#[test]
-fn a_token_of_an_identity_provider_is_refreshed() {
-    let authority = Authority::new("provider");
-    let (api, provider) = (Api::start_secure(), Api::start_tls(authority.server()));
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let (first, second) = (id_token(now + 20, "first"), id_token(now + 3600, "second"));
-    api.accept(&first);
-    provider.provide(&second);
-    let directory = Directory::new("oidc");
-    let roots = directory.write("roots.pem", &authority.pem());
-    let user = json!({ "auth-provider": { "name": "oidc", "config": {
-        "client-id": "ksm", "client-secret": "whisper", "refresh-token": "again",
-        "idp-issuer-url": provider.url, "id-token": first
-    } } });
-    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
-    let exporter = Exporter::of_command(
-        Command::new(PROGRAM)
-            .args(PORTS)
-            .args(["--resources=pods", "--kubeconfig", &kubeconfig])
-            .env("SSL_CERT_FILE", roots),
-    );
-    is_synced(&exporter);
-    accepts(&api, "the first token", bearer(&first));
-    assert_eq!(provider.requests().len(), 0);
-    // The exporter requests a new token, because it does not use a token during the last ten seconds before the expiry.
-    api.accept(&second);
-    eventually("the token was refreshed", || {
-        let asked = api.asked_after_cut();
-        asked.iter().any(bearer(&second)).then_some(())
-    });
-    assert!(provider.count("/token") > 0);
-    is_synced(&exporter);
-}
-
 #[test]
 fn a_pod_finds_its_credentials_and_follows_them() {
     use std::os::unix::fs::symlink;
@@ -570,4 +535,11 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     api.cut();
     accepts(&api, "the second token", bearer("second"));
     is_synced(&exporter);
+    let mount = "/var/run/secrets/kubernetes.io/serviceaccount";
+    std::fs::write(directory.path().join("..2/ca.crt"), "-----BEGIN damaged").unwrap();
+    exporter.tells(&format!("{mount}/ca.crt: "));
+    std::fs::remove_file(directory.path().join("..data")).unwrap();
+    exporter.tells(&format!("{mount}/namespace: "));
+    let log = exporter.log();
+    assert!(!log.contains("does not run in a pod"), "{log}");
 }

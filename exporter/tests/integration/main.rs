@@ -32,6 +32,7 @@ mod floods;
 mod high_availability;
 mod hostile;
 mod http;
+mod identity_provider;
 mod image;
 mod joined_alerts;
 mod joined_labels;

@@ -294,3 +294,25 @@ fn a_server_that_does_not_answer_does_not_delay_another_server() {
     exporter.tells("using the changed configuration, but these metrics are not complete: nodes (");
     assert!(!verbose().contains("is not used yet"), "{}", verbose());
 }
+
+#[test]
+fn log_lines_about_a_server_that_is_not_in_use_yet_name_it() {
+    let (first, second) = (Api::start_secure(), Api::start_secure());
+    second.accept("another token");
+    let directory = Directory::new("named-server");
+    let user = json!({ "token": "own" });
+    let path = directory.write("config", &first.kubeconfig_with(json!({}), user.clone()));
+    let exporter = Exporter::serving(&["--kubeconfig", &path, "--resources=nodes"]);
+    exporter.becomes_ready();
+    directory.write("config", &second.kubeconfig_with(json!({}), user));
+    exporter.tells(&format!(
+        "INFO the kubeconfig names another API server ({}/), which is not in use yet; ",
+        second.url
+    ));
+    exporter.tells(&format!(
+        "WARN api_server{{url=\"{}/\"}}: the API server does not accept the credentials",
+        second.url
+    ));
+    let log = exporter.log();
+    assert!(!log.contains("cannot renew"), "{log}");
+}

@@ -137,6 +137,18 @@ fn an_error_that_repeats_the_token_does_not_bring_it_to_the_log() {
 }
 
 #[test]
+fn an_error_about_a_permission_does_not_bring_the_token_of_an_earlier_review_to_the_log() {
+    let api = Api::start(&[]);
+    let (_directory, exporter) = exporter(&api);
+    let hex: String = "reader".bytes().map(|byte| format!("{byte:02X}")).collect();
+    let message = format!("not for reader, cmVhZGVy or {hex}");
+    let error = json!({ "kind": "Status", "code": 400, "message": message });
+    api.say("subjectaccessreviews", &response("400 Bad Request", &error));
+    assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 503);
+    exporter.tells("answers with 400 Bad Request: not for [hidden], [hidden] or [hidden]");
+}
+
+#[test]
 fn the_log_tells_for_each_kind_of_review_when_it_succeeds_again() {
     let api = Api::start(&[]);
     let (_directory, exporter) = exporter(&api);

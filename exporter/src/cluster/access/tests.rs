@@ -437,3 +437,22 @@ async fn a_secret_in_the_place_of_a_path_is_not_shown() {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }
+
+#[test]
+fn a_file_of_the_pod_that_cannot_be_used_is_named() {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    for (error, name) in [
+        (InClusterError::ReadCertificateBundle(missing()), "ca.crt"),
+        (InClusterError::ReadDefaultNamespace(missing()), "namespace"),
+    ] {
+        let text = of_pod(error).to_string();
+        assert!(
+            text.contains(&format!("{SERVICE_ACCOUNT}/{name}: ")),
+            "{text}"
+        );
+        assert!(!text.contains("does not run in a pod"), "{text}");
+    }
+    let variable = std::env::VarError::NotPresent;
+    let text = of_pod(InClusterError::ReadEnvironmentVariable(variable)).to_string();
+    assert!(text.contains("does not run in a pod"), "{text}");
+}

@@ -10,7 +10,7 @@ const TOKEN: &str = "eyJhbGciOi.eyJzdWIiOiJvd24ifQ.c2lnbmF0dXJl";
 fn secrets(authorization: &str, proxy: &str) -> Arc<OwnSecrets> {
     let value = |text: &str| text.parse::<HeaderValue>().unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value(authorization))]);
-    RecentSecrets::new().with(&headers, Some(&value(proxy)))
+    RecentSecrets::new().with(&Arc::default(), &headers, Some(&value(proxy)))
 }
 
 /// Returns the text of a response that arrives in pieces of `size` bytes.
@@ -215,7 +215,9 @@ fn the_newest_credentials_are_hidden_in_later_requests() {
     let recent = RecentSecrets::new();
     let with = |token: &str| {
         let value = format!("Bearer {token}").parse::<HeaderValue>().unwrap();
-        recent.with(&HeaderMap::from_iter([(AUTHORIZATION, value)]), None)
+        // A client that is dropped after its request.
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        recent.with(&Arc::default(), &headers, None)
     };
     let first = with("token-number-0");
     assert!(Arc::ptr_eq(&first, &with("token-number-0")));
@@ -230,6 +232,42 @@ fn the_newest_credentials_are_hidden_in_later_requests() {
             assert_eq!(shown != HIDDEN, is_forgotten, "{number}: {shown}");
         }
     }
+}
+
+#[test]
+fn the_credentials_of_a_client_in_use_stay_hidden() {
+    let recent = RecentSecrets::new();
+    let with = |client: &Arc<InUse>, token: &str| {
+        let value = format!("Bearer {token}").parse::<HeaderValue>().unwrap();
+        recent.with(
+            client,
+            &HeaderMap::from_iter([(AUTHORIZATION, value)]),
+            None,
+        )
+    };
+    let is_hidden = |secrets: &OwnSecrets, token| secrets.in_messages().message(token) == HIDDEN;
+    let (used, other) = (Arc::default(), Arc::default());
+    let (first, second) = ("token-of-the-client", "token-of-the-client-renewed");
+    with(&used, first);
+    for number in 0..3 * RECENT {
+        assert!(is_hidden(
+            &with(&other, &format!("other-token-{number}")),
+            first
+        ));
+    }
+    with(&used, second);
+    for number in 0..3 * RECENT {
+        assert!(is_hidden(
+            &with(&other, &format!("later-token-{number}")),
+            second
+        ));
+    }
+    drop(used);
+    for number in 0..=RECENT {
+        with(&other, &format!("last-token-{number}"));
+    }
+    assert!(!is_hidden(&with(&other, "last"), second));
+    assert!(recent.0.lock().as_ref().unwrap().headers.len() <= RECENT + 1);
 }
 
 #[tokio::test]
