@@ -106,8 +106,10 @@ async fn one_stream_left_after(
         }
     };
     tokio::select! {
-        reason = closed => panic!("the connection is closed: {reason}"),
+        // Both branches can be due at the same time. Then the bytes are written first.
+        biased;
         () = sending => start.elapsed().as_secs(),
+        reason = closed => panic!("the connection is closed: {reason}"),
     }
 }
 
@@ -169,8 +171,10 @@ async fn a_stream_that_waits_for_the_window_of_the_connection_is_as_late_as_the_
         }
     };
     tokio::select! {
-        reason = connection.closed(&limits) => panic!("the connection is closed: {reason}"),
+        // Both branches can be due at the same time. Then the bytes are written first.
+        biased;
         () = sending => {}
+        reason = connection.closed(&limits) => panic!("the connection is closed: {reason}"),
     }
     assert_eq!(busy.get(), 0);
 }
