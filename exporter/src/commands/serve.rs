@@ -198,7 +198,7 @@ impl Program {
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
         let leadership = candidate.as_ref().map(Candidate::leadership);
         let (metrics, source) = (options.metrics.clone(), options.source.clone());
-        let instance = Instance::start(metrics, source, &server, leadership.clone()).await?;
+        let instance = Instance::start(metrics, source, &server, leadership.clone(), None).await?;
         configuration.record_use(None, &telemetry);
         web_config::record_use(None, web.as_deref(), &telemetry);
         let protection = CurrentProtection::new(Protection {
@@ -422,7 +422,8 @@ impl Program {
             let old = self.app.instance();
             let (metrics, source) = (options.metrics.clone(), options.source.clone());
             let leadership = self.app.leadership.clone();
-            let mut instance = Instance::start(metrics, source, &server, leadership).await?;
+            let mut instance =
+                Instance::start(metrics, source, &server, leadership, Some(&old)).await?;
             // The waits below may take long, for example while the API server does not answer. Protections must not wait.
             self.app.protection.set(Protection {
                 web: web.clone(),
@@ -443,7 +444,7 @@ impl Program {
             // unless the old instance cannot reach its API server.
             let patience = Patience::new(is_other_server, options.source.readiness_deadline);
             let pending = self.app.telemetry.refusals.pending();
-            wait_for_manifests(&old, &instance, &pending).await;
+            wait_for_manifests(&instance, &pending).await;
             wait_for_coverage(&old, &instance, patience, &pending).await;
             instance.take_over(&old);
             Arc::new(instance)
