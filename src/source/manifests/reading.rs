@@ -266,6 +266,8 @@ impl Progress<'_> {
         self.misses(&file, before);
         let pending = PendingChange::continued(before.pending, version, self.now);
         let state = FileState {
+            // A file that has content now has not been empty for the whole time.
+            emptied: before.emptied.filter(|_| version.is_empty()),
             missed: 0,
             pending: Some(pending),
             ..before
