@@ -15,6 +15,8 @@ mod watch_thread;
 mod watched_cluster;
 mod watched_manifests;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +91,7 @@ const SETTLED_CHECK: Duration = Duration::from_millis(100);
 
 impl Instance {
     /// Builds the stores and starts their source. The function does not wait until objects arrive. `server` is the API
-    /// server of all clients of the exporter.
+    /// server of all clients of the exporter. `old` is the instance that the new instance replaces.
     ///
     /// # Errors
     ///
@@ -99,6 +101,7 @@ impl Instance {
         source_options: SourceOptions,
         server: &ServerInUse,
         leadership: Option<Leadership>,
+        old: Option<&Self>,
     ) -> Result<Self, InstanceError> {
         // With many families, building takes seconds.
         let building = tokio::task::spawn_blocking(move || (options.build(), options));
@@ -119,7 +122,8 @@ impl Instance {
             )
             .await?
         } else {
-            watched_manifests::start(&metrics, source_options.manifests).await?
+            let last = old.map(|old| old.source.last_reading()).unwrap_or_default();
+            watched_manifests::start(&metrics, source_options.manifests, &last).await?
         };
         let compressed_scrape = Arc::<Notify>::default();
         // The tasks below work once a second. Each further thread needs further memory, so they share one.
@@ -166,10 +170,15 @@ impl Instance {
         self.source.loaded().await;
     }
 
-    /// If the instance reads manifests, reads them again, and waits until a reading has found all objects: no objects of
-    /// an earlier reading stay.
+    /// If the instance reads manifests, waits until a reading has found all objects: no objects of an earlier reading
+    /// stay.
     pub(crate) async fn read_completely(&self) {
         self.source.read_completely().await;
+    }
+
+    /// The manifests that the last reading could not read completely, because they are incomplete or may still change.
+    pub(crate) fn incomplete_manifests(&self) -> BTreeSet<PathBuf> {
+        self.source.incomplete_manifests()
     }
 
     /// Waits until each resource is synced or forbidden. There is no timeout, even if requests for a resource fail for

@@ -93,7 +93,7 @@ pub(crate) fn start_queued(options: LogOptions, dropped: &IntCounter) -> io::Res
     let filter = subscribe(options, Some(dropped.clone()), move || {
         Escaped::new(lines.clone(), format)
     });
-    panics::add_to(stderr.clone());
+    panics::add_to(stderr.clone(), FLUSH);
     let level = LogLevel {
         json: options.format == LogFormat::Json,
         filter,

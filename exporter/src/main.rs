@@ -38,6 +38,7 @@ mod shared_work;
 mod telemetry;
 mod version;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -51,11 +52,18 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // clap prints help to standard output, and errors to standard error.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::FAILURE
-            } else {
-                ExitCode::SUCCESS
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            if error.use_stderr() {
+                return ExitCode::FAILURE;
+            }
+            return match printed {
+                Ok(()) => ExitCode::SUCCESS,
+                // A reader such as `head` may have closed the pipe, because it has read enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+                Err(error) => {
+                    logging::write_last(&format!("Error: cannot write the help: {error}"));
+                    ExitCode::FAILURE
+                }
             };
         }
     };

@@ -62,7 +62,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns all errors in the document together. Each error has a line and a path.
+    /// Returns the errors in the document together, up to 1,000 of them. Each error has a line and a path.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, |_, _| {})
     }
@@ -88,7 +88,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns an error if the document cannot be read, or has no list of resources.
+    /// Returns an error if the document cannot be read, has no list of resources, or has more than 1,000 errors.
     pub fn parse_valid_families(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, leave_out_invalid)
     }
@@ -103,7 +103,7 @@ impl Config {
         adjust(&mut entries, &mut reader);
         mark_replaced(&mut entries, &mut reader);
         warn_of_differences(&entries, &mut reader);
-        let (problems, warnings) = (in_order(reader.problems), in_order(reader.warnings));
+        let (problems, warnings) = (reader.problems.in_order(), reader.warnings.in_order());
         if !problems.is_empty() {
             return Err(ConfigError { problems, warnings });
         }
@@ -111,7 +111,7 @@ impl Config {
             inner: Arc::new(ConfigInner {
                 entries,
                 warnings,
-                without_value: reader.without_value,
+                without_value: reader.without_value.in_order(),
             }),
         })
     }
@@ -292,10 +292,20 @@ fn selector(entry: &Entry) -> KindSelector<'_> {
 /// select kinds that the user does not mean, and would replace other entries for these kinds.
 fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     let mut unreadable = HashSet::new();
-    for mut problem in std::mem::take(&mut reader.problems) {
+    if reader.problems.more > 0 {
+        // The metrics of the further problems are not known, so no metric can be used. If there is an error of the whole
+        // document, the other errors are often its consequences.
+        let is_of_all = |problem: &ConfigProblem| problem.path.is_empty();
+        if reader.problems.first.iter().any(is_of_all) {
+            reader.problems.first.retain(is_of_all);
+            reader.problems.more = 0;
+        }
+        return;
+    }
+    for mut problem in std::mem::take(&mut reader.problems.first) {
         let entry = (entries.iter_mut()).find(|entry| is_within(&problem.path, &entry.place));
         let Some(entry) = entry else {
-            reader.problems.push(problem);
+            reader.problems.add(|| problem);
             continue;
         };
         let types = format!("{}.groupVersionKind", entry.place);
@@ -309,7 +319,7 @@ fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
             entry.metrics.clear();
             problem.message += "; the families of the resource are left out";
         }
-        reader.warnings.push(problem);
+        reader.warnings.add(|| problem);
     }
     entries.retain(|entry| !unreadable.contains(&entry.place));
 }
@@ -318,21 +328,4 @@ fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
 fn is_within(path: &str, place: &str) -> bool {
     let below = path.strip_prefix(place);
     below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
-}
-
-/// Sorts problems by line and removes duplicates.
-fn in_order(mut problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
-    let mut seen = HashSet::new();
-    problems.retain(|problem| {
-        let ConfigProblem {
-            line,
-            path,
-            resource,
-            message,
-            ..
-        } = problem;
-        seen.insert((*line, path.clone(), resource.clone(), message.clone()))
-    });
-    problems.sort_by_key(|problem| problem.line);
-    problems
 }

@@ -161,6 +161,7 @@ pub(super) fn metric_problem(
         resource: Some(entry.describe()),
         metric: Some(metric.name.clone()),
         message: message.into(),
+        count: 1,
     }
 }
 

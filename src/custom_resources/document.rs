@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::expr::Budget;
-use super::problem::{ConfigProblem, shown};
+use super::problem::{ConfigProblem, Problems, shown};
 use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 
 /// A string and its line.
@@ -87,13 +87,13 @@ pub(super) struct Block {
 /// Reads the nodes of a document, and collects their problems.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    pub(super) problems: Vec<ConfigProblem>,
-    pub(super) warnings: Vec<ConfigProblem>,
+    pub(super) problems: Problems,
+    pub(super) warnings: Problems,
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
     merges: Merges,
     /// See [`Config::parts_without_value`](super::config::Config::parts_without_value).
-    pub(super) without_value: Vec<ConfigProblem>,
+    pub(super) without_value: Problems,
     /// The size that the remaining expressions may have.
     pub(super) expressions: Budget,
     /// The number of metrics that were read.
@@ -123,23 +123,15 @@ struct Entry<'n> {
 
 impl Reader {
     pub(super) fn problem(&mut self, place: &str, line: usize, message: impl Into<String>) {
-        let problem = self.note(place, line, message.into());
-        self.problems.push(problem);
+        let (resource, metric) = (&self.resource, &self.metric);
+        let problem = || note(place, line, message.into(), (resource, metric));
+        self.problems.add(problem);
     }
 
     pub(super) fn warn(&mut self, place: &str, line: usize, message: impl Into<String>) {
-        let warning = self.note(place, line, message.into());
-        self.warnings.push(warning);
-    }
-
-    fn note(&self, place: &str, line: usize, message: String) -> ConfigProblem {
-        ConfigProblem {
-            line,
-            path: place.to_owned(),
-            resource: self.resource.clone(),
-            metric: self.metric.clone(),
-            message,
-        }
+        let (resource, metric) = (&self.resource, &self.metric);
+        let warning = || note(place, line, message.into(), (resource, metric));
+        self.warnings.add(warning);
     }
 
     pub(super) fn document(&mut self, text: &str) -> Vec<Resource> {
@@ -362,9 +354,10 @@ impl Reader {
     /// Adds a warning about a part of the document that is missing or has no value. The warning is also added to
     /// `without_value`.
     fn missing(&mut self, place: &str, line: usize, message: impl Into<String>) {
-        let warning = self.note(place, line, message.into());
-        self.without_value.push(warning.clone());
-        self.warnings.push(warning);
+        let (resource, metric) = (&self.resource, &self.metric);
+        let warning = note(place, line, message.into(), (resource, metric));
+        self.without_value.add(|| warning.clone());
+        self.warnings.add(|| warning);
     }
 
     /// Counts a metric. If there are too many metrics, returns `false`, and adds one problem, at the first metric above
@@ -540,6 +533,23 @@ impl Reader {
                 0
             }
         }
+    }
+}
+
+/// Creates a problem of a part of the document. `names` are the names of the resource and of the metric.
+fn note(
+    place: &str,
+    line: usize,
+    message: String,
+    (resource, metric): (&Option<String>, &Option<String>),
+) -> ConfigProblem {
+    ConfigProblem {
+        line,
+        path: place.to_owned(),
+        resource: resource.clone(),
+        metric: metric.clone(),
+        message,
+        count: 1,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Problems in a configuration, each with its line and its path in the document.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::errors::{debug_is_display, one_per_line};
@@ -26,7 +27,22 @@ pub struct ConfigProblem {
     pub metric: Option<String>,
     /// A text that describes the problem and its solution.
     pub message: String,
+    /// The number of problems that this value represents.
+    pub(super) count: usize,
 }
+
+/// The first problems of a document, in the order in which they were found, and the number of further problems.
+///
+/// An invalid document of 16 MiB can have millions of problems. All of them together would need much more memory than
+/// the document.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    pub(super) first: Vec<ConfigProblem>,
+    pub(super) more: usize,
+}
+
+/// The maximum number of problems of a document that are described.
+pub(super) const MAX_DESCRIBED: usize = 1000;
 
 /// All errors in a configuration document. If a configuration has errors, no part of it is used.
 ///
@@ -62,7 +78,8 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
 }
 
 impl ConfigError {
-    /// The errors, in the order of the document.
+    /// The errors, in the order of the document. If there are more than 1,000 errors, the last value represents all
+    /// further ones ([`ConfigProblem::count`]).
     #[must_use]
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
@@ -91,7 +108,68 @@ impl ConfigProblem {
             resource: None,
             metric: None,
             message,
+            count: 1,
         }
+    }
+
+    /// The number of problems that this value represents. The number is 1, except for the last problem of a document
+    /// with more than 1,000 problems: this last problem represents all further ones.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::Config;
+    ///
+    /// let text = format!("spec: {{ resources: [{}] }}", "1,".repeat(5_000));
+    /// let error = Config::parse(&text).unwrap_err();
+    /// assert_eq!(error.problems().len(), 1_001);
+    /// assert!(error.problems()[1_000].count() >= 4_000);
+    /// ```
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+// === impl Problems ===
+
+impl Problems {
+    /// Adds the problem that `describe` returns. If there are already many problems, only counts it.
+    pub(super) fn add(&mut self, describe: impl FnOnce() -> ConfigProblem) {
+        if self.first.len() < MAX_DESCRIBED {
+            self.first.push(describe());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Returns the described problems in the order of their lines, without duplicates, and a last problem that
+    /// represents all further ones.
+    pub(super) fn in_order(self) -> Vec<ConfigProblem> {
+        let Self {
+            first: mut problems,
+            more,
+        } = self;
+        let mut seen = HashSet::new();
+        problems.retain(|problem| {
+            let ConfigProblem {
+                line,
+                path,
+                resource,
+                message,
+                ..
+            } = problem;
+            seen.insert((*line, path.clone(), resource.clone(), message.clone()))
+        });
+        problems.sort_by_key(|problem| problem.line);
+        if more > 0 {
+            let message = format!(
+                "there are {more} more problems, which are not described; correct the problems above first"
+            );
+            problems.push(ConfigProblem {
+                count: more,
+                ..ConfigProblem::of_all(message)
+            });
+        }
+        problems
     }
 }
 

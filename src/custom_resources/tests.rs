@@ -337,6 +337,25 @@ fn only_the_families_that_have_errors_can_be_left_out() {
 }
 
 /// An entry without a readable kind would select all kinds, and so replace the other entries.
+/// A document can have millions of problems. All of them together would need much more memory than the document.
+#[test]
+fn only_the_first_problems_of_a_document_are_described_and_the_others_are_counted() {
+    let many = "{},".repeat(5_000);
+    let path = format!("{{ name: a, each: {{ type: Gauge, gauge: {{ path: [{many} b] }} }} }}");
+    let keys: String = (0..5_000).map(|key| format!("    x{key}:\n")).collect();
+    let text = of_widgets(&[&path]).replace("    metrics:", &format!("{keys}    metrics:"));
+    for parse in [Config::parse, Config::parse_valid_families] {
+        let error = parse(&text).unwrap_err();
+        for problems in [error.problems(), error.warnings()] {
+            assert_eq!(problems.len(), 1_001);
+            let count: usize = problems.iter().map(ConfigProblem::count).sum();
+            assert_eq!(count, 5_000);
+        }
+        let last = error.problems().last().unwrap().to_string();
+        assert!(last.starts_with("there are 4000 more problems"), "{last}");
+    }
+}
+
 #[test]
 fn an_entry_whose_types_cannot_be_read_is_left_out_whole() {
     let of_widgets = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);

@@ -50,7 +50,7 @@ mod source;
 mod stdin;
 mod writers;
 
-pub use feed::ManifestFeed;
+pub use feed::{LastReading, ManifestFeed};
 pub use progress::ReadingProgress;
 pub use report::{LoadReport, ManifestProblem, Place};
 pub use source::ManifestSource;

@@ -1,6 +1,7 @@
 //! Describes errors in a YAML text. A description is made only from the kind of the error and the expected type. It
 //! does not contain the text, which may be secret.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_saphyr::Error;
@@ -90,14 +91,37 @@ impl fmt::Display for YamlProblem {
 
 impl std::error::Error for YamlProblem {}
 
+/// Describes the name of a Rust type that an error contains. Returns other texts unchanged.
+fn scalar(name: &str) -> Cow<'_, str> {
+    let (signed, bits) = match name.split_at_checked(1) {
+        Some((sign @ ("u" | "i"), bits)) => (sign == "i", bits),
+        Some(("f", "32" | "64")) => return "a number".into(),
+        _ if name == "bool" => return "true or false".into(),
+        _ => return name.into(),
+    };
+    match bits
+        .parse::<u32>()
+        .ok()
+        .filter(|bits| [8, 16, 32, 64].contains(bits))
+    {
+        Some(bits) if signed => {
+            let half = 1_u128 << (bits - 1);
+            format!("a whole number from -{half} to {}", half - 1).into()
+        }
+        Some(bits) => format!("a whole number from 0 to {}", (1_u128 << bits) - 1).into(),
+        None if bits == "size" => "a whole number".into(),
+        None => name.into(),
+    }
+}
+
 /// Describes an error with fixed words, because the message of the parser may quote the text.
 fn reason(error: &Error, keys: &[&str]) -> String {
     match error.without_snippet() {
         Error::SerdeInvalidType { expected, .. }
         | Error::SerdeInvalidValue { expected, .. }
-        | Error::SerdeInvalidLength { expected, .. } => format!("expected {expected}"),
+        | Error::SerdeInvalidLength { expected, .. } => format!("expected {}", scalar(expected)),
         Error::Unexpected { expected, .. } => format!("expected {}", collection(expected)),
-        Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
+        Error::InvalidScalar { ty, .. } => format!("expected {}", scalar(ty)),
         Error::NullIntoString { .. } | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
             "expected a string".to_owned()
         }

@@ -30,7 +30,14 @@ enum HeaderProblem {
     OtherValue(&'static [&'static str]),
     #[error("has a value that HTTP does not allow")]
     Invalid,
+    #[error(
+        "has a value of {0} bytes; the limit is {MAX_VALUE} bytes, because each response contains the value"
+    )]
+    TooLong(usize),
 }
+
+/// The maximum length of a value, in bytes. Common clients and proxies accept 8 KiB of headers.
+const MAX_VALUE: usize = 8 << 10;
 
 /// Converts names and values to headers.
 ///
@@ -54,6 +61,9 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HeaderPr
     let (_, values) = allowed.ok_or(HeaderProblem::NotAllowed)?;
     if !values.is_empty() && !values.contains(&value) {
         return Err(HeaderProblem::OtherValue(values));
+    }
+    if value.len() > MAX_VALUE {
+        return Err(HeaderProblem::TooLong(value.len()));
     }
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderProblem::Invalid)?;
     let content = HeaderValue::from_str(value).map_err(|_| HeaderProblem::Invalid)?;
@@ -99,5 +109,12 @@ mod tests {
             let expected = format!("http_server_config: headers: {problem}");
             assert_eq!(add(name, value), Err(expected));
         }
+        let long = "a".repeat(8 << 10);
+        assert!(add("X-XSS-Protection", &long).is_ok());
+        let error = add("X-XSS-Protection", &(long + "a")).unwrap_err();
+        assert!(
+            error.contains("of 8193 bytes; the limit is 8192 bytes"),
+            "{error}"
+        );
     }
 }

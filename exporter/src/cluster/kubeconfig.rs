@@ -68,7 +68,9 @@ pub(crate) enum InvalidKubeconfig {
     /// A YAML error. The error does not contain the message of the parser, because this message quotes the line.
     #[error(transparent)]
     Syntax(YamlProblem),
-    #[error("the file is empty; write a kubeconfig with a cluster, a user and a context to it")]
+    #[error(
+        "the file has no cluster and no context; write a kubeconfig with a cluster, a user and a context to it"
+    )]
     Empty,
     #[error("the cluster's `server` {0}")]
     Server(#[from] InvalidServerUrl),

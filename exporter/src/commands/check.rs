@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use config_file::ReadError;
-use kube_state_metrics::custom_resources::Config;
+use kube_state_metrics::custom_resources::{Config, ConfigProblem};
 use kube_state_metrics::registry::check::{CheckReport, check_as};
 use kube_state_metrics::source::manifests::ManifestSource;
 
@@ -87,14 +87,19 @@ pub(super) fn run(
     let report = check_as(args.format.into(), &config, objects);
     write_report(&report, &file, args.strict, &mut err)?;
     if !report.errors.is_empty() {
-        let errors = report.errors.len();
+        let errors = report.errors.iter().map(ConfigProblem::count).sum();
         return Err(CheckError::Errors { file, errors });
     }
+    let warnings = report
+        .warnings
+        .iter()
+        .map(ConfigProblem::count)
+        .sum::<usize>();
     if args.objects.is_empty() {
         // The default 0 is never used: the check found no errors, so `parse` succeeds.
         let families = Config::parse(&config).map_or(0, |config| config.family_names().count());
         let families = counted(families, "metric");
-        let warnings = counted(report.warnings.len(), "warning");
+        let warnings = counted(warnings, "warning");
         write(
             &mut out,
             format!("{file}: {families}, no errors, {warnings}\n").as_bytes(),
@@ -104,7 +109,7 @@ pub(super) fn run(
     } else {
         write(&mut out, report.exposition.as_bytes())?;
     }
-    let warnings = report.warnings.len() + report.exceeded.len();
+    let warnings = warnings + report.exceeded.len();
     if args.strict && warnings > 0 {
         return Err(CheckError::Strict { file, warnings });
     }

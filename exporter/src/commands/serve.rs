@@ -4,7 +4,11 @@ mod awaited_files;
 mod protections;
 mod shard_removal;
 mod signals;
+mod worker_threads;
 
+use std::error::Error;
+use std::io;
+use std::iter::successors;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,9 +81,7 @@ struct Program {
 pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
     let telemetry = Telemetry::new()?;
     let log_level = logging::start_queued(LogOptions::of(&flags), &telemetry.dropped_log_lines)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = worker_threads::runtime()?;
     let served = runtime.block_on(serve(flags, telemetry, log_level));
     // Usually, a plugin is killed when its task is dropped. The exporter ends without dropping the tasks, so this call
     // kills a running plugin.
@@ -92,6 +94,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
 
 async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Result<(), AnyError> {
     let mut signals = Signals::new()?;
+    worker_threads::check().await?;
     let (mut file_watcher, configuration) = tokio::select! {
         read = read(&flags, None) => read?,
         () = signals.received() => return Ok(()),
@@ -198,7 +201,7 @@ impl Program {
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
         let leadership = candidate.as_ref().map(Candidate::leadership);
         let (metrics, source) = (options.metrics.clone(), options.source.clone());
-        let instance = Instance::start(metrics, source, &server, leadership.clone()).await?;
+        let instance = Instance::start(metrics, source, &server, leadership.clone(), None).await?;
         configuration.record_use(None, &telemetry);
         web_config::record_use(None, web.as_deref(), &telemetry);
         let protection = CurrentProtection::new(Protection {
@@ -409,11 +412,13 @@ impl Program {
         } else {
             auth(&new, &server).await?
         };
-        let main = moved(&old.main, AddressFlags::MAIN, &options.server.main).await?;
+        let ports = [&self.main, &self.telemetry].map(|own| own.address().port());
+        let main = moved(&old.main, AddressFlags::MAIN, &options.server.main, ports).await?;
         let telemetry = moved(
             &old.telemetry,
             AddressFlags::TELEMETRY,
             &options.server.telemetry,
+            ports,
         )
         .await?;
         let instance = if keeps_instance {
@@ -422,7 +427,8 @@ impl Program {
             let old = self.app.instance();
             let (metrics, source) = (options.metrics.clone(), options.source.clone());
             let leadership = self.app.leadership.clone();
-            let mut instance = Instance::start(metrics, source, &server, leadership).await?;
+            let mut instance =
+                Instance::start(metrics, source, &server, leadership, Some(&old)).await?;
             // The waits below may take long, for example while the API server does not answer. Protections must not wait.
             self.app.protection.set(Protection {
                 web: web.clone(),
@@ -443,7 +449,7 @@ impl Program {
             // unless the old instance cannot reach its API server.
             let patience = Patience::new(is_other_server, options.source.readiness_deadline);
             let pending = self.app.telemetry.refusals.pending();
-            wait_for_manifests(&old, &instance, &pending).await;
+            wait_for_manifests(&instance, &pending).await;
             wait_for_coverage(&old, &instance, patience, &pending).await;
             instance.take_over(&old);
             Arc::new(instance)
@@ -518,17 +524,37 @@ async fn log_missing_rules(instance: &Arc<Instance>) {
     }
 }
 
-/// Opens a listener if the new address differs from the old address.
+/// Opens a listener if the new address differs from the old address. `own` contains the ports on which the exporter
+/// listens now.
 async fn moved(
     old: &Address,
     flags: AddressFlags,
     new: &Address,
+    own: [u16; 2],
 ) -> Result<Option<Listener>, AnyError> {
     if old == new {
-        Ok(None)
-    } else {
-        Ok(Some(listen(flags, new).await?))
+        return Ok(None);
     }
+    match listen(flags, new).await {
+        Ok(listener) => Ok(Some(listener)),
+        // The old listener stays open until the new one is open, so that the exporter answers at any time.
+        Err(error) if own.contains(&new.port) && is_in_use(&error) => Err(format!(
+            "{error}. The exporter itself listens on port {} now, and cannot change this at run time: restart the \
+             exporter, or choose a port that it does not use",
+            new.port
+        )
+        .into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an error is that a socket already has the address.
+fn is_in_use(error: &(dyn Error + 'static)) -> bool {
+    let causes = successors(Some(error), |error: &&(dyn Error + 'static)| {
+        (*error).source()
+    });
+    let mut causes = causes.filter_map(|error| error.downcast_ref::<io::Error>());
+    causes.any(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 /// The address of a server as a URL. If the server listens on all addresses, the host is `localhost`.

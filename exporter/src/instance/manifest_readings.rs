@@ -1,62 +1,50 @@
-//! [`ManifestReadings`]: requests a reading of the manifests, and waits until a reading has found all objects.
+//! [`ManifestReadings`]: shows which files the last reading of the manifests could not read completely.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use tokio::sync::{Notify, watch};
+use kube_state_metrics::source::manifests::LastReading;
+use tokio::sync::watch;
 
 /// The readings of the manifests of an instance.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ManifestReadings {
-    requested: Notify,
-    /// The number of readings that have begun.
-    begun: AtomicU64,
     last: watch::Sender<Reading>,
 }
 
 /// A reading that has ended.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Reading {
-    /// The number of readings that had begun when this reading began, this reading included.
-    number: u64,
-    /// Whether objects of an earlier reading stay, because a file is incomplete or may still change.
-    keeps_objects: bool,
+    /// The files with objects of an earlier reading that stay, because a file is incomplete or may still change; `None`
+    /// before the first reading.
+    incomplete: Option<BTreeSet<PathBuf>>,
+    last: LastReading,
 }
 
 // === impl ManifestReadings ===
 
 impl ManifestReadings {
-    pub(super) fn new() -> Self {
-        Self {
-            requested: Notify::new(),
-            begun: AtomicU64::new(0),
-            last: watch::Sender::default(),
-        }
+    /// Records the end of a reading.
+    pub(super) fn end(&self, incomplete: &[PathBuf], last: LastReading) {
+        let incomplete = Some(incomplete.iter().cloned().collect());
+        self.last.send_replace(Reading { incomplete, last });
     }
 
-    /// Waits until a reading is requested.
-    pub(super) async fn requested(&self) {
-        self.requested.notified().await;
+    /// What the source knows about the files of its last reading.
+    pub(super) fn last(&self) -> LastReading {
+        self.last.borrow().last.clone()
     }
 
-    pub(super) fn begin(&self) {
-        self.begun.fetch_add(1, Ordering::SeqCst);
+    /// The files that the last reading could not read completely.
+    pub(super) fn incomplete(&self) -> BTreeSet<PathBuf> {
+        self.last.borrow().incomplete.clone().unwrap_or_default()
     }
 
-    /// Records the end of the reading that has begun last.
-    pub(super) fn end(&self, keeps_objects: bool) {
-        let number = self.begun.load(Ordering::SeqCst);
-        self.last.send_replace(Reading {
-            number,
-            keeps_objects,
-        });
-    }
-
-    /// Requests a reading, and waits until a reading that begins after the call has found all objects.
+    /// Waits until a reading has found all objects.
     pub(super) async fn read_completely(&self) {
-        let before = self.begun.load(Ordering::SeqCst);
-        self.requested.notify_one();
         let mut last = self.last.subscribe();
-        let is_complete = |reading: &Reading| reading.number > before && !reading.keeps_objects;
+        let is_complete =
+            |reading: &Reading| reading.incomplete.as_ref().is_some_and(BTreeSet::is_empty);
         // The wait cannot fail, because `self` has the sender.
         let _ = last.wait_for(is_complete).await;
     }
@@ -72,21 +60,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_later_reading_with_all_objects_ends_the_wait() {
-        let readings = ManifestReadings::new();
+    async fn only_a_reading_with_all_objects_ends_the_wait() {
+        let readings = ManifestReadings::default();
         let wait = Duration::from_secs(100);
-        // A reading that began before the request may have read a file before it changed.
-        readings.begin();
         let mut complete = pin!(readings.read_completely());
         assert!(timeout(wait, &mut complete).await.is_err());
-        readings.end(false);
+        let path = PathBuf::from("a.yaml");
+        readings.end(&[path.clone(), path.clone()], LastReading::default());
         assert!(timeout(wait, &mut complete).await.is_err());
-        assert!(timeout(wait, readings.requested()).await.is_ok());
-        readings.begin();
-        readings.end(true);
-        assert!(timeout(wait, &mut complete).await.is_err());
-        readings.begin();
-        readings.end(false);
+        assert!(readings.incomplete().into_iter().eq([path]));
+        readings.end(&[], LastReading::default());
         assert!(timeout(wait, &mut complete).await.is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! [`RunningSource`]: the running source of an instance, and its state.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use kube_state_metrics::source::Source;
 use kube_state_metrics::source::health::{
     FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState,
 };
-use kube_state_metrics::source::manifests::ReadingProgress;
+use kube_state_metrics::source::manifests::{LastReading, ReadingProgress};
 use kube_state_metrics::source::watch::{WatchError, WatchTimeouts};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
@@ -144,11 +145,23 @@ impl RunningSource {
         let _ = is_loaded.wait_for(|is_loaded| *is_loaded).await;
     }
 
-    /// If the source is manifests, reads them again, and waits until a reading has found all objects.
+    /// If the source is manifests, waits until a reading has found all objects.
     pub(super) async fn read_completely(&self) {
         if let Some(readings) = &self.parts.readings {
             readings.read_completely().await;
         }
+    }
+
+    /// The manifests that the last reading could not read completely.
+    pub(super) fn incomplete_manifests(&self) -> BTreeSet<PathBuf> {
+        let readings = self.parts.readings.as_ref();
+        readings.map(|own| own.incomplete()).unwrap_or_default()
+    }
+
+    /// What the source knows about the files of its last reading. If the source is not manifests, there are no files.
+    pub(super) fn last_reading(&self) -> LastReading {
+        let readings = self.parts.readings.as_ref();
+        readings.map(|own| own.last()).unwrap_or_default()
     }
 
     /// Whether the source meets the readiness policy.

@@ -11,7 +11,7 @@ use kube_state_metrics::StateMetrics;
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
 use kube_state_metrics::source::HostSource;
 use kube_state_metrics::source::manifests::{
-    LoadReport, ManifestFeed, ManifestProblem, ManifestSource, ReadingProgress,
+    LastReading, LoadReport, ManifestFeed, ManifestProblem, ManifestSource, ReadingProgress,
 };
 use prometheus::{IntGauge, Registry};
 use tokio::sync::watch;
@@ -48,7 +48,7 @@ struct ReadingRecorder {
 }
 
 /// Starts a task that reads the manifests, and reads them again after each change. The function does not wait until the
-/// objects are read.
+/// objects are read. `last` is the last reading of the instance that the new instance replaces.
 ///
 /// # Errors
 ///
@@ -57,6 +57,7 @@ struct ReadingRecorder {
 pub(super) async fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,
+    last: &LastReading,
 ) -> Result<RunningSource, SourceError> {
     let own = paths.clone();
     let checked = tokio::task::spawn_blocking(move || check(&own));
@@ -69,7 +70,8 @@ pub(super) async fn start(
     let (loaded, is_loaded) = watch::channel(false);
     let feed = ManifestSource::new(paths.clone()).open(metrics);
     let feed = feed.hold_changes(UNCHANGED_FOR, LONGEST_CHANGE);
-    let readings = Arc::new(ManifestReadings::new());
+    let feed = feed.continue_after(last);
+    let readings = Arc::new(ManifestReadings::default());
     let parts = SourceParts {
         description: "manifests".to_owned(),
         registry,
@@ -108,7 +110,6 @@ async fn load(
     readings: &ManifestReadings,
 ) -> Result<(ManifestFeed, LoadReport), JoinError> {
     let progress = feed.progress();
-    readings.begin();
     let reading = tokio::task::spawn_blocking(move || {
         let report = feed.reload();
         (feed, report)
@@ -117,7 +118,7 @@ async fn load(
         read = reading => read?,
         never = warn_of_slow_files(&progress) => match never {},
     };
-    readings.end(read.1.kept > 0);
+    readings.end(&read.1.incomplete, read.0.last_reading());
     Ok(read)
 }
 
@@ -197,13 +198,12 @@ async fn reload_on_change(
     readings: &ManifestReadings,
 ) {
     let (mut is_partial, mut paths_changed) = (first.is_partial, first.paths_changed);
-    let mut is_changing = false;
+    let mut is_changing = first.changing > 0;
     loop {
         // If paths have changed, only the pace determines when the files are read again.
         let retry = if paths_changed { Duration::ZERO } else { RETRY };
         tokio::select! {
             () = file_watcher.changed() => {}
-            () = readings.requested() => {}
             () = tokio::time::sleep(retry), if is_partial => {}
             () = tokio::time::sleep(UNCHANGED_FOR), if is_changing => {}
         }

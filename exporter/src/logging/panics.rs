@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::queue::LineQueue;
 
@@ -13,9 +14,16 @@ use super::queue::LineQueue;
 const HINT: &str =
     "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
 
+/// The text of the panic of the runtime if the system creates no thread.
+const NO_THREAD: &str = "OS can't spawn worker thread";
+
+/// The message about this panic.
+const NO_THREAD_ERROR: &str = "Error: the system creates no thread; raise the limits on processes and threads of the exporter\n";
+
 /// Sets a panic hook that adds a message to `queue`. The message has the same text as the message of the standard
-/// library.
-pub(super) fn add_to(queue: LineQueue) {
+/// library. If the system creates no thread for the runtime, the hook ends the program. Before that, it waits up to
+/// `flush` until the lines are written.
+pub(super) fn add_to(queue: LineQueue, flush: Duration) {
     let has_hinted = AtomicBool::new(false);
     panic::set_hook(Box::new(move |panic| {
         let backtrace = Backtrace::capture();
@@ -26,7 +34,15 @@ pub(super) fn add_to(queue: LineQueue) {
         } else {
             HINT.to_owned()
         };
-        queue.push(message(thread::current().name(), panic, &end).into_bytes());
+        let message = message(thread::current().name(), panic, &end);
+        let is_without_thread = message.contains(NO_THREAD);
+        queue.push(message.into_bytes());
+        if is_without_thread {
+            // During the start of the runtime, this panic would wait forever for the threads that have started.
+            queue.push_last(NO_THREAD_ERROR.to_owned().into_bytes());
+            queue.flush(Instant::now() + flush);
+            std::process::exit(1);
+        }
     }));
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kube_state_metrics::custom_resources::{Config, ConfigProblem};
 
-use super::reader::{Phase, Reader, first_messages};
+use super::reader::{Phase, Reader, first_messages, first_of};
 use super::table;
 use crate::file_limits;
 
@@ -28,8 +28,8 @@ pub(crate) struct Configured {
     pub(crate) config: Config,
 }
 
-/// How to see all messages about a configuration.
-const ALL_MESSAGES: &str = "; `kube-state-metrics check FILE` shows all messages";
+/// How to see more messages about a configuration.
+const ALL_MESSAGES: &str = "; `kube-state-metrics check FILE` shows more of them";
 
 /// A configuration file, and its content when the exporter read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,8 +157,9 @@ impl Configured {
 
 /// Returns messages about the first problems of a configuration. `from` is the flag or key that sets it.
 pub(super) fn from_each(from: &str, problems: &[ConfigProblem]) -> Vec<String> {
+    let count = problems.iter().map(ConfigProblem::count).sum();
     let messages = problems.iter().map(|problem| format!("{from}: {problem}"));
-    first_messages(messages, from, ALL_MESSAGES)
+    first_of(messages, count, from, ALL_MESSAGES)
 }
 
 impl PartialEq for Configured {

@@ -34,7 +34,18 @@ pub(crate) fn first_messages(
     from: &str,
     all: &str,
 ) -> Vec<String> {
-    let more = messages.len().saturating_sub(MOST_MESSAGES);
+    let count = messages.len();
+    first_of(messages, count, from, all)
+}
+
+/// Returns the first messages as [`first_messages`] does. `count` is the number of all messages.
+pub(super) fn first_of(
+    messages: impl Iterator<Item = String>,
+    count: usize,
+    from: &str,
+    all: &str,
+) -> Vec<String> {
+    let more = count.saturating_sub(MOST_MESSAGES);
     let mut first: Vec<_> = messages.take(MOST_MESSAGES).collect();
     if more > 0 {
         first.push(format!("{from}: {more} more such messages{all}"));

@@ -680,7 +680,7 @@ fn only_the_first_messages_about_a_file_are_logged() {
     assert_eq!(warnings.len(), 21, "{warnings:?}");
     assert_eq!(
         warnings[20],
-        "--custom-resource-state-config: 63 more such messages; `kube-state-metrics check FILE` shows all messages"
+        "--custom-resource-state-config: 63 more such messages; `kube-state-metrics check FILE` shows more of them"
     );
     let config = format!("spec:\n  resources:\n{}", "  - a\n".repeat(83));
     let message = Options::new(&inline(&config), None)

@@ -1,15 +1,16 @@
 //! Waits before a new instance replaces the old instance. In this file, a *scope* is a resource in one namespace or in
 //! all namespaces.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::instance::Instance;
 use crate::instance::coverage::{ResourceScope, UncoveredScope};
+use crate::instance::{Instance, MOST_NAMES};
 use crate::telemetry::PendingChange;
 
 /// The maximum time for which the new instance waits for scopes that the old instance does not serve.
@@ -118,23 +119,48 @@ pub(crate) async fn wait_for_coverage(
     }
 }
 
-/// Waits until `old` and then `new` have read all their manifests completely. In the meantime, `old` has objects that
-/// `new` does not have: those of a file that is incomplete at the moment. If the wait is long, `pending` shows the reason.
-pub(crate) async fn wait_for_manifests(old: &Instance, new: &Instance, pending: &PendingChange) {
-    let mut read = pin!(async {
-        old.read_completely().await;
-        new.read_completely().await;
-    });
+/// Waits until `new` has read all its manifests completely. Until then, the old instance serves objects that `new` does
+/// not have: those of a file that is incomplete at the moment. If the wait is long, `pending` shows the files.
+pub(crate) async fn wait_for_manifests(new: &Instance, pending: &PendingChange) {
+    let mut read = pin!(new.read_completely());
     if timeout(SHOW_AFTER, &mut read).await.is_ok() {
         return;
     }
-    let lost = "manifests that cannot be read completely at the moment, or that still change";
-    pending.waits_for(lost.to_owned());
-    tracing::warn!(
-        "the changed configuration is not used yet, because metrics would be missing for {lost}; the previous \
-         configuration stays in use until the manifests are complete"
-    );
-    read.await;
+    let mut logged = None;
+    loop {
+        let files = new.incomplete_manifests();
+        if !files.is_empty() {
+            let lost = incomplete(&files);
+            pending.waits_for(lost.clone());
+            let logged = logged.get_or_insert_with(BTreeSet::new);
+            // A file that changes all the time is named once.
+            if files.iter().any(|file| !logged.contains(file)) {
+                tracing::warn!(
+                    "the changed configuration is not used yet, because metrics would be missing for {lost}; the \
+                     previous configuration stays in use until then"
+                );
+                logged.extend(files);
+            }
+        }
+        if timeout(CHECK_INTERVAL, &mut read).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Describes the manifests that cannot be read completely, and what to do. Names up to [`MOST_NAMES`] files.
+fn incomplete(files: &BTreeSet<PathBuf>) -> String {
+    let names = files.iter().take(MOST_NAMES);
+    let names: Vec<_> = names.map(|path| config_file::shown_path(path)).collect();
+    let more = match files.len().saturating_sub(MOST_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "manifests that cannot be read completely at the moment, or that still change: {}{more}. Complete each of these \
+         files, delete it, or remove its path from --manifests",
+        names.join(", ")
+    )
 }
 
 /// Waits until the list of each scope is complete, or the API server refuses to list the scope. After [`GRACE_PERIOD`],

@@ -476,7 +476,9 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
     let exporter = Exporter::serving(&["--resources=pods", "--kubeconfig", &path]);
     become_unusable(&directory, &exporter, &files, |name, kind| {
         match (name, kind) {
-            ("kubeconfig", "empty") => Some("the file is empty; write a kubeconfig"),
+            ("kubeconfig", "empty") => {
+                Some("the file has no cluster and no context; write a kubeconfig")
+            }
             ("c.pem", "utf-16" | "empty") => Some("client-certificate"),
             ("k.pem", "utf-16" | "empty") => Some("client-key"),
             _ => None,
@@ -525,7 +527,8 @@ fn empty_files_are_told() {
     let directory = Directory::new("empty");
     let empty = directory.write("empty", "");
     let error = run_soon(&["--kubeconfig", &empty]).stderr;
-    let says = format!("kubeconfig {empty}: the file is empty; write a kubeconfig");
+    let says =
+        format!("kubeconfig {empty}: the file has no cluster and no context; write a kubeconfig");
     assert!(error.contains(&says), "{error}");
 
     let api = Api::start_secure();

@@ -274,6 +274,48 @@ fn a_reload_keeps_the_objects_of_manifests_that_are_incomplete() {
 }
 
 #[test]
+fn only_manifests_that_the_new_options_name_delay_a_reload() {
+    let directory = Directory::new("ways-out");
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    for name in ["a", "b"] {
+        fs::create_dir(path(name)).unwrap();
+        fs::write(path(&format!("{name}/x.yaml")), config_map("x", name)).unwrap();
+    }
+    let configured = |paths: &str| {
+        let text = format!("resources: {{configmaps: {{}}}}\nmanifests: [{paths}]\n");
+        let temporary = directory.write("options.tmp", &text);
+        fs::rename(temporary, path("options.yaml")).unwrap();
+    };
+    configured(&format!("{}, {}", path("a"), path("b")));
+    let exporter = Exporter::serving(&["--config", &path("options.yaml")]);
+    let shows = |names: &[&str]| {
+        eventually("the maps show", || {
+            let text = exporter.metrics("");
+            let is_shown = |name: &&str| text.contains(&format!("configmap=\"{name}\""));
+            (["a", "b"]
+                .iter()
+                .all(|name| is_shown(name) == names.contains(name)))
+            .then_some(())
+        });
+    };
+    shows(&["a", "b"]);
+    // A directory is missing, and the new options no longer name it.
+    fs::remove_dir_all(path("b")).unwrap();
+    configured(&path("a"));
+    shows(&["a"]);
+    // A broken file, and new options that name another file.
+    fs::write(path("a/x.yaml"), "kind: [").unwrap();
+    exporter.tells("not valid YAML");
+    directory.write("b.yaml", &config_map("x", "b"));
+    // The new options still name the broken file, so that the exporter waits, and names the file.
+    configured(&format!("{}, {}", path("a"), path("b.yaml")));
+    exporter.tells(&format!("still change: {}. Complete", path("a/x.yaml")));
+    shows(&["a"]);
+    configured(&path("b.yaml"));
+    shows(&["b"]);
+}
+
+#[test]
 fn changes_without_a_pause_cause_at_most_one_reload_in_a_second() {
     let directory = Directory::new("busy");
     let options = directory.write("options.yaml", "resources: {configmaps: {}}\n");

@@ -54,6 +54,10 @@ impl FileVersion {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// Whether a program has changed this file in place. If another file has replaced the file, the result is false.
     pub(super) fn is_changed_in_place(&self, after: &Self) -> bool {
         self != after && self.file == after.file

@@ -47,13 +47,21 @@ pub struct ManifestFeed {
     /// `None` if standard input is not one of the paths.
     stdin: Option<Stdin>,
     /// The files of the last reading.
-    files: FileStates,
+    files: Arc<FileStates>,
     /// The keys of the objects of these files.
     objects: FileObjects,
     progress: ReadingProgress,
     #[cfg(feature = "custom-resources")]
     kinds: Kinds,
     on_reload: Option<OnReload>,
+}
+
+/// What a feed knows about the files of its last reading, but not the objects of these files.
+///
+/// [`ManifestFeed::continue_after`] describes the use. A clone is another handle to the same reading.
+#[derive(Clone, Debug, Default)]
+pub struct LastReading {
+    files: Arc<FileStates>,
 }
 
 /// A callback of the host, which the feed calls each time that it has read all files.
@@ -72,7 +80,7 @@ impl ManifestFeed {
             health,
             writers: ManifestWriters::default(),
             stdin: has_stdin.then(Stdin::default),
-            files: FileStates::default(),
+            files: Arc::default(),
             objects: FileObjects::default(),
             progress: ReadingProgress::default(),
             #[cfg(feature = "custom-resources")]
@@ -139,11 +147,48 @@ impl ManifestFeed {
     /// ```
     #[must_use]
     pub fn hold_changes(mut self, unchanged_for: Duration, at_most: Duration) -> Self {
-        self.files.hold_changes(HoldTimes {
+        Arc::make_mut(&mut self.files).hold_changes(HoldTimes {
             unchanged_for,
             at_most,
             emptied_for: at_most,
         });
+        self
+    }
+
+    /// What this feed knows about the files of its last reading.
+    #[must_use]
+    pub fn last_reading(&self) -> LastReading {
+        LastReading {
+            files: Arc::clone(&self.files),
+        }
+    }
+
+    /// Lets the first reading of this feed compare the files with the last reading of another feed.
+    ///
+    /// Use this method if this feed replaces the other feed at run time. A program may be writing a file at the moment.
+    /// Without this method, the first reading would use the incomplete file. With it, the first reading skips the files
+    /// whose objects stay in the other feed, or would stay at its next reading. [`LoadReport::incomplete`] contains
+    /// these files. When a later report contains no such file, this feed has the objects of all files.
+    ///
+    /// Files that are not at or below the paths of this feed have no effect. Call this method before the first reading.
+    ///
+    /// ```
+    /// use kube_state_metrics::StateMetrics;
+    /// use kube_state_metrics::source::manifests::ManifestSource;
+    ///
+    /// let source = ManifestSource::new(["examples/cluster"]);
+    /// let before = StateMetrics::builder().default_resources().build()?;
+    /// let mut old = source.open(&before);
+    /// old.reload();
+    /// let after = StateMetrics::builder().resources(["pods"]).build()?;
+    /// let mut new = source.open(&after).continue_after(&old.last_reading());
+    /// assert!(new.reload().incomplete.is_empty());
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn continue_after(mut self, other: &LastReading) -> Self {
+        let states = other.files.at(&self.paths, self.files.hold());
+        self.files = Arc::new(states);
         self
     }
 
@@ -169,8 +214,9 @@ impl ManifestFeed {
         #[cfg(feature = "custom-resources")]
         if self.metrics.custom_resources().has_config() {
             let text = text.as_ref().and_then(|text| text.as_deref().ok());
-            let files = (&self.files, self.paths.as_slice(), now);
-            report.definitions = (self.kinds).update(files, text, &self.metrics, &self.progress);
+            let files = (&*self.files, self.paths.as_slice(), now);
+            (report.definitions, report.incomplete) =
+                (self.kinds).update(files, text, &self.metrics, &self.progress);
         }
         self.follow_plan();
         if let Some(stdin) = &mut self.stdin {
@@ -180,7 +226,8 @@ impl ManifestFeed {
         let mut loader = Loader::new(&mut self.writers, &self.objects, &mut report);
         let reading = (self.files).read_all(&self.paths, now, &self.progress, &mut loader);
         self.objects = loader.into_objects();
-        self.files = reading.states;
+        self.files = Arc::new(reading.states);
+        report.incomplete.extend(reading.incomplete);
         report.is_partial = reading.is_partial;
         report.paths_changed = reading.paths_changed;
         report.changing = reading.changing;

@@ -42,7 +42,8 @@ struct Collector<'a> {
 // === impl Kinds ===
 
 impl Kinds {
-    /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions.
+    /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions, and the files
+    /// whose earlier kinds stay.
     ///
     /// `files` contains the state of the files at the last reading, the paths to read, and the time of the reading. If
     /// the objects of a file stay from the last reading, the kinds of the file also stay. This method does not report
@@ -53,7 +54,7 @@ impl Kinds {
         stdin: Option<&str>,
         metrics: &StateMetrics,
         progress: &ReadingProgress,
-    ) -> DefinitionChanges {
+    ) -> (DefinitionChanges, Vec<PathBuf>) {
         if let Some(text) = stdin {
             self.stdin.extend(heads(text).0);
         }
@@ -64,7 +65,7 @@ impl Kinds {
         let (states, paths, now) = files;
         // Do not use the new states that `read_all` returns. A later reading loads the objects, and must compare the
         // files with the old states.
-        states.read_all(paths, now, progress, &mut collector);
+        let reading = states.read_all(paths, now, progress, &mut collector);
         self.files = collector.now;
         let heads: Vec<_> = (self.stdin.iter())
             .chain(self.files.values().flatten())
@@ -75,7 +76,8 @@ impl Kinds {
         // fail.
         let kinds = KnownKind::built_in().into_iter().chain(kinds);
         let _ = metrics.custom_resources().set_known_kinds(kinds);
-        self.replace_definitions(&heads)
+        let incomplete = reading.incomplete.into_iter().collect();
+        (self.replace_definitions(&heads), incomplete)
     }
 
     fn replace_definitions(&mut self, heads: &[Value]) -> DefinitionChanges {

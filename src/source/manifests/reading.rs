@@ -26,7 +26,7 @@ use super::report::ManifestProblem;
 /// A program may also rename files or directories during a reading. Then the reading may find a file at neither its old
 /// path nor its new path. So a reading ends with a second search for the paths of files. If the search does not find
 /// the paths that were read, the paths are *unsettled*, and the objects of missing files stay.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct FileStates {
     files: BTreeMap<PathBuf, FileState>,
     /// The paths of the source that have lost all their files, and when a reading first found no files there. Some
@@ -92,6 +92,8 @@ pub(super) struct Reading {
     pub(super) paths_changed: bool,
     /// The number of changed files whose text the sink has not received yet, because they may still change.
     pub(super) changing: usize,
+    /// The files with objects that the sink has not received, because their earlier objects stay.
+    pub(super) incomplete: BTreeSet<PathBuf>,
 }
 
 /// A reading in progress.
@@ -151,6 +153,7 @@ impl FileStates {
             is_partial: false,
             paths_changed: false,
             changing: 0,
+            incomplete: BTreeSet::new(),
         };
         let mut own = Progress {
             before: self,
@@ -171,6 +174,26 @@ impl FileStates {
         own.settle(&found);
         progress.end();
         own.reading
+    }
+
+    /// Returns the states of the files at and below `paths`, for a feed that continues after this reading.
+    pub(super) fn at(&self, paths: &[PathBuf], hold: Option<HoldTimes>) -> Self {
+        let files = paths.iter().flat_map(|path| self.below(path));
+        let emptied = self.emptied.iter();
+        let emptied = emptied.filter(|(path, _)| paths.contains(path));
+        Self {
+            files: files.map(|(file, state)| (file.clone(), state)).collect(),
+            emptied: emptied
+                .map(|(path, since)| (path.clone(), *since))
+                .collect(),
+            unsettled: 0,
+            hold,
+        }
+    }
+
+    /// The times that [`Self::hold_changes`] has set.
+    pub(super) fn hold(&self) -> Option<HoldTimes> {
+        self.hold
     }
 
     /// Whether a file or directory that a reading found empty at the time `since` is certainly empty. Without
@@ -240,8 +263,11 @@ impl Progress<'_> {
     fn hold(&mut self, file: PathBuf, before: FileState, version: FileVersion) {
         self.sink.keep(&file);
         self.reading.changing += 1;
+        self.misses(&file, before);
         let pending = PendingChange::continued(before.pending, version, self.now);
         let state = FileState {
+            // A file that has content now has not been empty for the whole time.
+            emptied: before.emptied.filter(|_| version.is_empty()),
             missed: 0,
             pending: Some(pending),
             ..before
@@ -283,6 +309,7 @@ impl Progress<'_> {
         let state = match before {
             Some(before) if is_empty && self.keeps_emptied(&before) => {
                 self.sink.keep(&file);
+                self.misses(&file, before);
                 self.emptied(&file);
                 FileState {
                     content: before.content,
@@ -297,6 +324,10 @@ impl Progress<'_> {
                 if count > 0 {
                     let path = file.clone();
                     self.sink.problem(ManifestProblem::Kept { path, count });
+                }
+                // A feed that continues after the reading of another feed does not know the earlier objects.
+                if count > 0 || content.objects < before.content.objects {
+                    self.misses(&file, before);
                 }
                 let objects = before.content.objects.max(content.objects);
                 let content = Content {
@@ -356,6 +387,9 @@ impl Progress<'_> {
                 continue;
             }
             count += self.sink.keep(file);
+            if state.content.objects > 0 {
+                self.reading.incomplete.insert(file.clone());
+            }
             let missed = state.missed + 1;
             states
                 .files
@@ -373,10 +407,18 @@ impl Progress<'_> {
         for (file, state) in before.below(path) {
             if !self.reading.states.files.contains_key(file) {
                 kept += self.sink.keep(file);
+                self.misses(file, state);
                 self.reading.states.files.insert(file.clone(), state);
             }
         }
         kept
+    }
+
+    /// Records that the earlier objects of a file stay.
+    fn misses(&mut self, file: &Path, before: FileState) {
+        if before.content.objects > 0 {
+            self.reading.incomplete.insert(file.to_owned());
+        }
     }
 
     /// Whether the objects of a file that is empty now stay.

@@ -59,6 +59,10 @@ pub struct LoadReport {
     /// number is not 0, read the manifests again after the time `unchanged_for` of
     /// [`ManifestFeed::hold_changes`](super::ManifestFeed::hold_changes). Without this setting, the number is always 0.
     pub changing: usize,
+    /// The files with objects of an earlier reading that stay, for the reasons that [`kept`](Self::kept) describes. A
+    /// file occurs up to twice. After [`ManifestFeed::continue_after`](super::ManifestFeed::continue_after), the stores
+    /// may not have these objects.
+    pub incomplete: Vec<PathBuf>,
 }
 
 /// A skipped file, document or object, with the reason.

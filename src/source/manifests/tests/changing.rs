@@ -211,7 +211,40 @@ fn a_changed_file_is_read_when_it_is_unchanged_and_a_renamed_file_at_once() {
     }
 }
 
-/// A sink that counts each text as one object, and changes files while the first file is read.
+/// A file that is empty at two readings is not empty for the whole time between them.
+#[test]
+fn a_file_that_is_written_all_the_time_is_not_empty() {
+    let files = Files::new("rewritten", &[("a.yaml", "0")]);
+    let mut states = FileStates::default();
+    let second = Duration::from_secs(1);
+    states.hold_changes(HoldTimes {
+        unchanged_for: second,
+        at_most: 30 * second,
+        emptied_for: 30 * second,
+    });
+    let start = Instant::now();
+    for reading in 0..100 {
+        // The new content is used in each 31st reading, and the file is empty then.
+        let text = match reading % 31 {
+            0 if reading > 0 => String::new(),
+            number => "0".repeat(number + 1),
+        };
+        std::fs::write(files.0.join("a.yaml"), text).unwrap();
+        let mut sink = ChangingSink {
+            change: None,
+            texts: Vec::new(),
+            kept: Vec::new(),
+            problems: Vec::new(),
+        };
+        let now = start + second * u32::try_from(reading).unwrap();
+        let paths = std::slice::from_ref(&files.0);
+        let read = states.read_all(paths, now, &ReadingProgress::default(), &mut sink);
+        states = read.states;
+        assert_eq!(sink.kept.len(), usize::from(reading > 0), "{reading}");
+    }
+}
+
+/// A sink that counts each text that is not empty as one object, and changes files while the first file is read.
 struct ChangingSink<'a> {
     change: Option<&'a mut dyn FnMut()>,
     texts: Vec<String>,
@@ -224,13 +257,15 @@ fn name_of(file: &Path) -> String {
 }
 
 impl FileSink for ChangingSink<'_> {
-    fn text(&mut self, file: &Path, _text: &str) -> Content {
+    fn text(&mut self, file: &Path, text: &str) -> Content {
         if let Some(change) = self.change.take() {
             change();
         }
         self.texts.push(name_of(file));
         let mut content = Content::default();
-        content.count(Some("ns/name"));
+        if !text.is_empty() {
+            content.count(Some("ns/name"));
+        }
         content
     }
 

@@ -80,3 +80,60 @@ fn resources_are_complete_once_the_manifests_have_been_read() {
     drop(feed);
     assert_eq!(health.resources()[0].state, ResourceState::Stopped);
 }
+
+/// A new feed does not use the text of a file whose objects stay in the feed that it replaces.
+#[test]
+fn a_feed_that_replaces_another_feed_names_the_files_whose_objects_stay() {
+    let objects = |names: &[&str]| -> String {
+        let objects = names.iter().map(|name| GOOD.replace("good", name));
+        objects.collect::<Vec<_>>().join("---\n")
+    };
+    let whole = objects(&["a", "b", "c"]);
+    let files = Files::new("replaced", &[("a.yaml", &whole), ("b.yaml", GOOD)]);
+    let path = files.0.join("a.yaml");
+    let opened = |path: &Path, last: Option<LastReading>| {
+        let metrics = metrics();
+        let feed = ManifestSource::new([path]).open(&metrics);
+        let feed = feed.hold_changes(HOUR, HOUR);
+        (feed.continue_after(&last.unwrap_or_default()), metrics)
+    };
+    let (mut old, _metrics) = opened(&files.0, None);
+    assert!(old.reload().incomplete.is_empty());
+    old = old.hold_changes(Duration::ZERO, HOUR);
+    let paths: [(&str, &dyn Fn()); 4] = [
+        ("empty", &|| std::fs::write(&path, "").unwrap()),
+        ("cut", &|| {
+            std::fs::write(&path, objects(&["a", "b"])).unwrap()
+        }),
+        ("broken", &|| std::fs::write(&path, "kind: Conf").unwrap()),
+        ("renamed", &|| {
+            let other = files.0.join("other");
+            std::fs::write(&other, "kind: Conf").unwrap();
+            std::fs::rename(&other, &path).unwrap();
+        }),
+    ];
+    for (what, change) in paths {
+        change();
+        let (mut new, metrics) = opened(&files.0, Some(old.last_reading()));
+        let report = new.reload();
+        assert_eq!(report.incomplete, [path.as_path()], "{what}");
+        assert_eq!(samples(&metrics), [info("good")], "{what}");
+        // The file does not concern a feed of other files, also if the feed follows the new one.
+        let (mut other, _metrics) = opened(&files.0.join("b.yaml"), Some(new.last_reading()));
+        assert!(other.reload().incomplete.is_empty(), "{what}");
+        let repaired = files.0.join("repaired");
+        std::fs::write(&repaired, &whole).unwrap();
+        std::fs::rename(&repaired, &path).unwrap();
+        assert!(new.reload().incomplete.is_empty(), "{what}");
+        assert_eq!(samples(&metrics).len(), 4, "{what}");
+        // The file may have the inode of its predecessor. Then only the second reading uses it.
+        old.reload();
+        assert!(old.reload().incomplete.is_empty(), "{what}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let (mut new, _metrics) = opened(&files.0, Some(old.last_reading()));
+    assert!(new.reload().incomplete.is_empty(), "deleted");
+    // The path itself is missing.
+    let (mut new, _metrics) = opened(&path, Some(old.last_reading()));
+    assert_eq!(new.reload().incomplete, [path.as_path()]);
+}
