@@ -115,6 +115,14 @@ impl Failure {
         }
     }
 
+    /// The same failure of a server that is reachable, because it has answered other requests or a part of this one.
+    pub(super) fn despite_answers(self) -> Self {
+        Self {
+            is_away: false,
+            ..self
+        }
+    }
+
     /// Creates the failure for a request that got no response.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let failure = Self::of_client(error);

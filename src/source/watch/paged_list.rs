@@ -33,6 +33,8 @@ use crate::source::health::FailureReason;
 /// The progress of a paged list.
 struct Pages {
     next: Option<String>,
+    /// Whether the server has begun to send a page.
+    is_opened: bool,
     /// Number of stored objects.
     stored: u64,
     progress: ListProgress,
@@ -88,6 +90,7 @@ impl<S: ListWatchSink> Reflector<S> {
             self.sink.begin_list();
             let mut pages = Pages {
                 next: None,
+                is_opened: false,
                 stored: 0,
                 progress: ListProgress::new(),
             };
@@ -129,7 +132,12 @@ impl<S: ListWatchSink> Reflector<S> {
             self.version_lost = true;
         } else {
             self.reset_streaming_if_unreachable(&failure);
-            return Err(failure);
+            // A list that breaks each time after its start costs the server much, so the backoff must grow.
+            return Err(if pages.is_opened {
+                failure.despite_answers()
+            } else {
+                failure
+            });
         }
         Ok(())
     }
@@ -168,6 +176,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let timeout = self.options.timeouts.response;
         let selector = parameters.selector.as_deref();
         let mut response = self.send(request, selector, timeout).await?;
+        pages.is_opened = true;
         self.feed.list_opened();
         let encoding = response.encoding();
         let (message, requested) = (self.target.message(), self.sink.partial.requested());

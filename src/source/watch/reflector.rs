@@ -123,6 +123,8 @@ pub(super) struct Reflector<S> {
     pub(super) is_watch_unstable: bool,
     /// Number of consecutive streaming lists that ended before they were complete.
     pub(super) cut_streams: u32,
+    /// Number of consecutive complete lists that no sufficiently long watch has followed.
+    pub(super) unwatched_lists: u32,
     /// The stored version at the last invalid event of a watch.
     pub(super) broken_at: Option<String>,
     /// Number of consecutive watches that were closed because the server sent no event.
@@ -214,6 +216,7 @@ impl<S: ListWatchSink> Reflector<S> {
             page_size: PageSize::default(),
             is_watch_unstable: false,
             cut_streams: 0,
+            unwatched_lists: 0,
             broken_at: None,
             silent_watches: 0,
             silent_watches_before_list: MIN_SILENT_WATCHES,
@@ -447,6 +450,7 @@ impl<S: ListWatchSink> Reflector<S> {
             self.metrics.relisted();
         }
         self.feed.complete();
+        self.unwatched_lists = self.unwatched_lists.saturating_add(1);
         self.version = Some(version);
         self.newest = self.listed_newest.take();
         self.report_versions();

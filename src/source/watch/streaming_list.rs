@@ -124,6 +124,8 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     fn after_cut_stream(&mut self, failure: Failure) -> NextStep {
+        // The server has begun to send the list. If each list breaks, the backoff must grow.
+        let failure = failure.despite_answers();
         self.cut_streams += 1;
         if self.cut_streams < MAX_CUT_STREAMS {
             return NextStep::after(failure, Action::List);

@@ -30,9 +30,10 @@ pub struct WatchTimeouts {
     /// Maximum backoff before the random factor, 30 s by default.
     pub backoff_max: Duration,
     /// Maximum backoff before the random factor while the server is unreachable, 1.2 s by default. A status of 502, 503
-    /// or 504 from a proxy also means that the server is unreachable. When the server is reachable again, this maximum
-    /// still applies for the time [`recovery`](Self::recovery). A short maximum causes changes to arrive soon after an
-    /// outage.
+    /// or 504 from a proxy also means that the server is unreachable, except in two cases: the server has sent a part
+    /// of a list before the failure, or lists succeed and only watches fail. When the server is reachable again, this
+    /// maximum still applies for the time [`recovery`](Self::recovery). A short maximum causes changes to arrive soon
+    /// after an outage.
     pub backoff_max_unreachable: Duration,
     /// After the server is reachable again, [`backoff_max_unreachable`](Self::backoff_max_unreachable) still applies
     /// for this time, 60 s by default.
@@ -143,6 +144,11 @@ impl Backoff {
     pub(super) fn reset(&mut self) {
         self.failures = 0;
         self.last_wait = Duration::ZERO;
+    }
+
+    /// Ends the time in which the maximum for an unreachable server applies.
+    pub(super) fn server_is_reachable(&mut self) {
+        self.away_at = None;
     }
 
     /// The backoff after `failure`.

@@ -16,6 +16,9 @@ use crate::source::health::FailureReason;
 const MIN_WATCH: Duration = Duration::from_secs(1);
 /// Number of consecutive server errors after which the reflector requests a list.
 const MAX_SERVER_ERRORS: u32 = 3;
+/// Number of consecutive lists without a sufficiently long watch after which failing watches do not mean that the
+/// server is unreachable.
+const MAX_UNWATCHED_LISTS: u32 = 2;
 /// Maximum number of consecutive silent watches after which the reflector requests a list. With the default timeout, 40
 /// silent watches take an hour.
 const MAX_SILENT_WATCHES: u32 = 40;
@@ -53,6 +56,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.metrics.watch_request(false);
         self.version_lost |= failure.version_too_large;
         self.reset_streaming_if_unreachable(&failure);
+        let failure = self.watch_failure(failure);
         let action = match failure.reason {
             FailureReason::Unreachable | FailureReason::Throttled | FailureReason::Unauthorized => {
                 Action::Watch
@@ -64,6 +68,17 @@ impl<S: ListWatchSink> Reflector<S> {
             _ => Action::List,
         };
         NextStep::after(failure, action)
+    }
+
+    /// Returns `failure` of a watch, with the growing backoff if only watches fail. Otherwise, a server or a proxy that
+    /// fails each watch with 502, 503 or 504 would have to send complete lists all the time.
+    fn watch_failure(&mut self, failure: Failure) -> Failure {
+        let is_error = failure.reason == FailureReason::ServerError;
+        if !is_error || self.unwatched_lists < MAX_UNWATCHED_LISTS {
+            return failure;
+        }
+        self.backoff.server_is_reachable();
+        failure.despite_answers()
     }
 
     /// The time at which the open watch has lasted for [`min_watch`](Self::min_watch). `None` if the previous watch was
@@ -93,6 +108,9 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Returns the next step after a watch.
     pub(super) fn after_watch(&mut self, end: StreamEnd, opened: Instant) -> NextStep {
         let lived = opened.elapsed();
+        if lived >= self.min_watch() {
+            self.unwatched_lists = 0;
+        }
         match end {
             StreamEnd::Closed if lived < self.min_watch() => {
                 self.after_short_watch("the server ended the watch immediately")
@@ -174,6 +192,6 @@ impl<S: ListWatchSink> Reflector<S> {
         if failure.reason != FailureReason::Expired {
             self.metrics.watch_request(false);
         }
-        NextStep::after(failure, Action::List)
+        NextStep::after(self.watch_failure(failure), Action::List)
     }
 }

@@ -171,3 +171,49 @@ async fn a_plain_watch_in_place_of_a_streaming_list_is_noticed() {
     assert_eq!(server.counts("configmaps"), (1, 1, 1));
     assert!(!running.text().contains("ghost"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_always_breaks_after_its_start_is_repeated_ever_less_often() {
+    let bad_gateway = || Fault::Status(502, "Bad Gateway");
+    let breaks = [
+        (false, On::NextPage, bad_gateway()),
+        (false, On::NextPage, Fault::Refused),
+        (false, On::NextPage, Fault::Cut(300)),
+        (false, On::List, Fault::Cut(300)),
+        (true, On::StreamingList, Fault::Cut(300)),
+    ];
+    for (streaming, on, fault) in breaks {
+        let server = server();
+        server.fault(on, "configmaps", usize::MAX, fault.clone());
+        if streaming {
+            server.fault(On::List, "configmaps", usize::MAX, fault.clone());
+        }
+        let running = start(&server, metrics(), |watch| {
+            watch.streaming_lists(streaming).page_size(5)
+        });
+        pass(Duration::from_secs(600)).await;
+        let (lists, streams, _) = server.counts("configmaps");
+        // As with other failures, there are 14 to 25 lists in ten minutes. A list may have two requests.
+        assert!(lists + streams <= 50, "{fault:?}: {lists} {streams}");
+        server.heal();
+        running.agrees().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_only_fails_watches_is_asked_for_few_lists() {
+    for status in [502, 503, 504] {
+        let server = server();
+        let running = synced(&server, |watch| watch.streaming_lists(false)).await;
+        pass(Duration::from_secs(5)).await;
+        server.clear_log();
+        let fault = Fault::Status(status, "ServerError");
+        server.fault(On::Watch, "configmaps", usize::MAX, fault);
+        server.cut_watches("configmaps");
+        pass(Duration::from_secs(900)).await;
+        let (lists, _, watches) = server.counts("configmaps");
+        assert!(lists <= 40, "{status}: {lists} lists, {watches} watches");
+        server.heal();
+        running.agrees().await;
+    }
+}
