@@ -7,13 +7,21 @@
 //! If several peers have the most responses, and the new response belongs to one of them, this peer loses. Otherwise, a
 //! peer could end the running scrapes of others. But if another of these peers has used the server longer (see
 //! [`BusyCount::usage`]), the other peer loses. Otherwise, a peer with slow responses could keep others out.
+//!
+//! A new response ends a response of the same peer only if that one began a second ago ([`FRESH`]). Otherwise, the server
+//! refuses the new response. If a peer sends very many requests, the server would else begin all their responses and
+//! complete none, and the responses of other peers would wait for the CPU.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::busy::BusyCount;
 use crate::state::{Answer, ConnectionState, ResponseGuard};
+
+/// A response that began less than this time ago is not ended by a new response of the same peer.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A running response has this advantage over a new one, in seconds of use.
 const ADVANTAGE: f64 = 2.0;
@@ -75,9 +83,13 @@ impl<'a> Loss<'a> {
         let stalled = others.iter().filter(|(_, answer)| answer.is_stalled);
         let lost = stalled.min_by_key(oldest).or_else(|| {
             let loser = losing_peer(&peers, own.peer.group());
+            let may_end = |answer: &Answer| {
+                loser != own.peer.group()
+                    || answer.begun.is_none_or(|begun| begun.elapsed() >= FRESH)
+            };
             let of_loser = others
                 .iter()
-                .filter(|(connection, _)| connection.peer.group() == loser);
+                .filter(|(connection, answer)| connection.peer.group() == loser && may_end(answer));
             of_loser.min_by_key(oldest)
         });
         match lost {

@@ -41,6 +41,9 @@ pub(crate) enum Activity {
 pub(crate) struct Answer {
     /// The response of one stream. `None` stands for the whole connection.
     pub(crate) response: Option<u64>,
+    /// The time at which the first of the responses began. `None` if only the last bytes of the connection wait to be
+    /// sent.
+    pub(crate) begun: Option<Instant>,
     /// The time since which nothing has happened.
     pub(crate) since: Instant,
     /// Whether the client has received no bytes for a second.
@@ -269,11 +272,14 @@ impl Progress {
         if self.answering() == 0 {
             return Vec::new();
         }
-        let is_stalled = self.sends() && self.last_progress.elapsed() >= STALLED;
+        // If no bytes wait to be sent, the server itself is slow, for example because of many other responses.
+        let waits = self.blocked || self.begun().any(|response| response.unsent);
+        let is_stalled = waits && self.sends() && self.last_progress.elapsed() >= STALLED;
         let mut begun = self.begun().peekable();
         if is_stalled || begun.peek().is_none() || self.begun().any(|own| own.stream.is_none()) {
             return vec![Answer {
                 response: None,
+                begun: self.begun().filter_map(|response| response.begun).min(),
                 since: self.last_progress,
                 is_stalled,
             }];
@@ -281,6 +287,7 @@ impl Progress {
         begun
             .map(|response| Answer {
                 response: Some(response.id),
+                begun: response.begun,
                 since: response.last_progress,
                 is_stalled: (self.stalled_since(response))
                     .is_some_and(|since| since.elapsed() >= STALLED),
