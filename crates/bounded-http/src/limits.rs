@@ -45,14 +45,14 @@ pub struct Limits {
     /// Maximum number of responses in progress on all connections of a server together. Default: 32.
     ///
     /// A response begins when the service returns its status and header fields. Each stream of an HTTP/2 connection is
-    /// a separate response. If a new response exceeds the maximum, the server ends a response that has made no progress
-    /// for a second. If there is no such response, the server ends a response of the peer with the most responses. In
-    /// HTTP/1, the server closes the connection of the response; in HTTP/2, it resets the stream.
+    /// a separate response. If a new response exceeds the maximum, the server ends a response whose bytes have waited
+    /// for the client for a second. If there is no such response, the server ends a response of the peer with the most
+    /// responses. In HTTP/1, the server closes the connection of the response; in HTTP/2, it resets the stream.
     ///
     /// If several peers have the most responses, and the new response is from one of them, this peer loses. If it has
-    /// no other response, the new response gets the status 503. But if the running responses of another of these peers
-    /// have recently taken more than 2 seconds longer, the other peer loses. A response with a body of at most 4 KiB does not count, and
-    /// never ends another response.
+    /// no other response that began at least a second ago, the new response gets the status 503. But if the running
+    /// responses of another of these peers have recently taken more than 2 seconds longer, the other peer loses. A
+    /// response with a body of at most 4 KiB does not count, and never ends another response.
     pub max_responses: usize,
 }
 

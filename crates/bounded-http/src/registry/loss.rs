@@ -1,16 +1,15 @@
 //! [`Loss`]: the response that the server ends if a new response is one too many.
 //!
-//! Stalled responses end first. If no response is stalled, the peer with the most responses loses the
-//! response without progress for the longest time. If this peer has only the new response, the server refuses the new
-//! response.
+//! Stalled responses end first. If no response is stalled, the peer with the most responses loses the response without
+//! progress for the longest time. If this peer has only the new response, the server refuses the new response.
 //!
 //! If several peers have the most responses, and the new response belongs to one of them, this peer loses. Otherwise, a
 //! peer could end the running scrapes of others. But if another of these peers has used the server longer (see
 //! [`BusyCount::usage`]), the other peer loses. Otherwise, a peer with slow responses could keep others out.
 //!
-//! A new response ends a response of the same peer only if that one began a second ago ([`FRESH`]). Otherwise, the server
-//! refuses the new response. If a peer sends very many requests, the server would else begin all their responses and
-//! complete none, and the responses of other peers would wait for the CPU.
+//! A new response ends a response of the same peer only if that one began at least a second ago ([`FRESH`]). Otherwise,
+//! the server refuses the new response. Without this rule, a peer that sends very many requests would begin all their
+//! responses and complete none, and the responses of other peers would wait for the CPU.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -230,8 +230,8 @@ impl Progress {
         Some(response)
     }
 
-    /// The number of responses that have begun and are not small. If all responses are complete but some bytes are not sent yet, the
-    /// function returns 1.
+    /// The number of responses that have begun and are not small. If all responses are complete but some bytes are not
+    /// sent yet, the function returns 1.
     pub(super) fn answering(&self) -> usize {
         if self.close.is_some() {
             return 0;
