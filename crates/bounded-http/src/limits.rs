@@ -50,9 +50,10 @@ pub struct Limits {
     /// responses. In HTTP/1, the server closes the connection of the response; in HTTP/2, it resets the stream.
     ///
     /// If several peers have the most responses, and the new response is from one of them, this peer loses. If it has
-    /// no other response that began at least a second ago, the new response gets the status 503. But if the running
-    /// responses of another of these peers have recently taken more than 2 seconds longer, the other peer loses. A
-    /// response with a body of at most 4 KiB does not count, and never ends another response.
+    /// no other response, or only responses that began less than a second ago and do not wait for the client, the new
+    /// response gets the status 503. But if the running responses of another of these peers have recently taken more
+    /// than 2 seconds longer, the other peer loses. A response with a body of at most 4 KiB does not count, and never
+    /// ends another response.
     pub max_responses: usize,
 }
 

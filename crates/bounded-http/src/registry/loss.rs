@@ -7,20 +7,17 @@
 //! peer could end the running scrapes of others. But if another of these peers has used the server longer (see
 //! [`BusyCount::usage`]), the other peer loses. Otherwise, a peer with slow responses could keep others out.
 //!
-//! A new response ends a response of the same peer only if that one began at least a second ago ([`FRESH`]). Otherwise,
-//! the server refuses the new response. Without this rule, a peer that sends very many requests would begin all their
-//! responses and complete none, and the responses of other peers would wait for the CPU.
+//! A new response does not end a *fresh* response of the same peer: one that began less than a second ago, and whose
+//! bytes do not wait for the client. Then the server refuses the new response. Without this rule, a peer that sends very
+//! many requests would begin all their responses and complete none, and the responses of other peers would wait for the
+//! CPU.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::busy::BusyCount;
 use crate::state::{Answer, ConnectionState, ResponseGuard};
-
-/// A response that began less than this time ago is not ended by a new response of the same peer.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// A running response has this advantage over a new one, in seconds of use.
 const ADVANTAGE: f64 = 2.0;
@@ -82,10 +79,7 @@ impl<'a> Loss<'a> {
         let stalled = others.iter().filter(|(_, answer)| answer.is_stalled);
         let lost = stalled.min_by_key(oldest).or_else(|| {
             let loser = losing_peer(&peers, own.peer.group());
-            let may_end = |answer: &Answer| {
-                loser != own.peer.group()
-                    || answer.begun.is_none_or(|begun| begun.elapsed() >= FRESH)
-            };
+            let may_end = |answer: &Answer| loser != own.peer.group() || !answer.is_fresh;
             let of_loser = others
                 .iter()
                 .filter(|(connection, answer)| connection.peer.group() == loser && may_end(answer));

@@ -13,6 +13,9 @@ use crate::streams::StreamHandle;
 /// If a response has made no progress for this time, it is stalled. The server ends stalled responses first.
 pub(super) const STALLED: Duration = Duration::from_secs(1);
 
+/// A response that began less than this time ago is fresh.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// If the connection has sent this number of bytes since the last bytes of a stream, the stream has had its turn, and
 /// only a missing window can be the reason why it has not sent any bytes. The streams of a connection send in turn.
 const TURN: u64 = 1 << 20;
@@ -41,9 +44,8 @@ pub(crate) enum Activity {
 pub(crate) struct Answer {
     /// The response of one stream. `None` stands for the whole connection.
     pub(crate) response: Option<u64>,
-    /// The time at which the first of the responses began. `None` if only the last bytes of the connection wait to be
-    /// sent.
-    pub(crate) begun: Option<Instant>,
+    /// Whether the server has begun the responses less than [`FRESH`] ago, and no bytes wait for the client.
+    pub(crate) is_fresh: bool,
     /// The time since which nothing has happened.
     pub(crate) since: Instant,
     /// Whether the client has received no bytes for a second.
@@ -115,6 +117,14 @@ pub(super) enum Excess {
     Connection(CloseReason),
     /// One stream; the number is the ID of its response.
     Stream(u64, CloseReason),
+}
+
+// === impl Response ===
+
+impl Response {
+    fn is_fresh(&self) -> bool {
+        self.begun.is_some_and(|begun| begun.elapsed() < FRESH)
+    }
 }
 
 // === impl Progress ===
@@ -279,7 +289,7 @@ impl Progress {
         if is_stalled || begun.peek().is_none() || self.begun().any(|own| own.stream.is_none()) {
             return vec![Answer {
                 response: None,
-                begun: self.begun().filter_map(|response| response.begun).min(),
+                is_fresh: !waits && self.begun().any(Response::is_fresh),
                 since: self.last_progress,
                 is_stalled,
             }];
@@ -287,7 +297,7 @@ impl Progress {
         begun
             .map(|response| Answer {
                 response: Some(response.id),
-                begun: response.begun,
+                is_fresh: !self.blocked && !response.unsent && response.is_fresh(),
                 since: response.last_progress,
                 is_stalled: (self.stalled_since(response))
                     .is_some_and(|since| since.elapsed() >= STALLED),
