@@ -4,8 +4,8 @@
 //! pages, the token could expire. The list would then begin again, and the token could expire again. Therefore, the
 //! reflector keeps the expensive objects of a paged list in memory, and first reads all pages. Then the reflector
 //! publishes the other objects of the list, and applies the expensive objects. Until then, readers see the earlier
-//! versions of the expensive objects. If the expensive objects need too much memory, the reflector applies the next
-//! expensive object immediately.
+//! versions of the expensive objects, if there are any. If the expensive objects need too much memory, or if the list
+//! consists of tables, the reflector applies the next expensive object immediately.
 
 use std::time::Duration;
 
@@ -49,12 +49,15 @@ impl<S: ListWatchSink> Reflector<S> {
     /// columns.
     pub(super) async fn postpone_listed(&mut self, encoding: Encoding, object: &Bytes) -> bool {
         let is_table = self.sink.partial.requested() == Representation::Table;
-        if is_table || !self.listed_expensive.has_room(object.len()) {
+        if is_table {
             return false;
         }
         let Some(identity) = identity_of(encoding, object).await else {
             return false;
         };
+        if !self.listed_expensive.has_room(object.len()) {
+            return false;
+        }
         let version = resource_version::as_u64(&identity.resource_version);
         self.listed_newest = self.listed_newest.max(version);
         self.listed_expensive
@@ -66,16 +69,29 @@ impl<S: ListWatchSink> Reflector<S> {
     /// all expensive objects were applied.
     pub(super) async fn apply_listed_expensive(&mut self) -> Result<bool, Failure> {
         // Without a list in progress, a store ignores a version that is lower than the stored version. If the versions
-        // may have become lower, the list must remove the stored versions.
-        if !self.version_lost && !self.heals {
+        // may have become lower, the list must remove the stored versions. Then the list is published last, so that no
+        // samples disappear until then.
+        let keeps_versions = !self.version_lost && !self.heals;
+        if keeps_versions {
             for own in self.listed_expensive.identities() {
                 self.sink.keep_by_name(&own.namespace, &own.name);
             }
+            self.sink.end_list();
         }
-        self.sink.end_list();
+        let applied = self.apply_kept().await;
+        match applied {
+            _ if keeps_versions => {}
+            Ok(true) => self.sink.end_list(),
+            _ => self.sink.discard_list().await,
+        }
+        self.listed_expensive.clear();
+        applied
+    }
+
+    /// Applies the kept objects of a list. Returns false if a new list is necessary.
+    async fn apply_kept(&mut self) -> Result<bool, Failure> {
         while let Some((encoding, object)) = self.listed_expensive.next() {
             if self.needs_list() {
-                self.listed_expensive.clear();
                 return Ok(false);
             }
             let applied = self.list_expensive(Change::Applied, encoding, object).await;

@@ -32,7 +32,7 @@ impl ListedExpensive {
         }
     }
 
-    /// Discards all objects, because a new list begins.
+    /// Discards all objects, and releases their memory in the budget.
     pub(super) fn clear(&mut self) {
         self.objects.clear();
         self.bytes = 0;

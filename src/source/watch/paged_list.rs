@@ -100,6 +100,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(_) if self.needs_list() => {}
                 Ok(version) => break (version, pages),
                 Err(failure) => {
+                    self.listed_expensive.clear();
                     self.sink.discard_list().await;
                     self.retry_expired(failure, &pages, &mut parameters)?;
                 }

@@ -102,6 +102,10 @@ impl PostponedObjects {
         match at.and_then(|at| self.objects.get_mut(at)) {
             Some(own) => {
                 (object.arrived, object.is_new) = (own.arrived, own.is_new);
+                // An object that was expensive probably still is. So it keeps its place among the expensive objects.
+                if own.work == Work::Expensive {
+                    object.work = Work::Expensive;
+                }
                 *own = object;
             }
             None => self.objects.push_back(object),
