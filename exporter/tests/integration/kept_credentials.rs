@@ -90,7 +90,10 @@ fn unusable(kubeconfig: &str) -> [(Option<String>, &'static str); 4] {
         ),
         (None, "No such file"),
         (Some(other.to_string()), "`missing`, which does not exist"),
-        (Some(String::new()), "the file is empty"),
+        (
+            Some(String::new()),
+            "the file has no cluster and no context",
+        ),
     ]
 }
 
