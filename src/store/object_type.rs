@@ -13,15 +13,14 @@ use crate::resource::ResourceInfo;
 /// metadata. Families that read the fields must always see the same values.
 pub(super) fn set_type<K: Any>(object: &mut K, resource: &ResourceInfo) {
     let object: &mut dyn Any = object;
+    #[cfg(feature = "custom-resources")]
+    if let Some(object) = object.downcast_mut::<crate::dynamic::JsonObject>() {
+        object.set_type(resource);
+    }
     if let Some(object) = object.downcast_mut::<DynamicObject>() {
         object.types = Some(TypeMeta {
             api_version: resource.api_version().into_owned(),
             kind: resource.kind().to_owned(),
         });
-        return;
-    }
-    #[cfg(feature = "custom-resources")]
-    if let Some(object) = object.downcast_mut::<crate::dynamic::JsonObject>() {
-        object.set_type(resource);
     }
 }
