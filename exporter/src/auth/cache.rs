@@ -122,28 +122,17 @@ impl<K: Eq + Hash + Clone, V: Clone + Size> Cache<K, V> {
 
     /// Frees the verdicts that are no longer used, and forgets the keys that no longer count as known.
     pub(super) fn free_expired(&self) {
-        let now = Instant::now();
-        let mut answers = self.answers.lock();
-        let Answers { by_key, size } = &mut *answers;
-        by_key.retain(|_, answer| {
-            if answer.until > now {
-                return true;
-            }
-            if answer.since + self.grace <= now {
-                *size -= answer.value.take().map_or(0, |value| value.size());
-            }
-            answer.since + self.grace.max(self.known) > now
-        });
+        self.answers.lock().free_expired(self.grace, self.known);
     }
 
     pub(super) fn insert(&self, key: K, value: V, holds: Duration) {
         let now = Instant::now();
         let size = value.size();
-        self.answers.lock().remove(&key);
-        if self.answers.lock().lacks_space(size) {
-            self.free_expired();
-        }
         let mut answers = self.answers.lock();
+        answers.remove(&key);
+        if answers.lacks_space(size) {
+            answers.free_expired(self.grace, self.known);
+        }
         while answers.lacks_space(size)
             && let Some(oldest) = answers.oldest()
         {
@@ -177,6 +166,20 @@ impl<K: Eq + Hash + Clone, V: Size> Answers<K, V> {
         let removed = self.by_key.remove(key);
         let value = removed.and_then(|removed| removed.value);
         self.size -= value.map_or(0, |value| value.size());
+    }
+
+    fn free_expired(&mut self, grace: Duration, known: Duration) {
+        let now = Instant::now();
+        let Self { by_key, size } = self;
+        by_key.retain(|_, answer| {
+            if answer.until > now {
+                return true;
+            }
+            if answer.since + grace <= now {
+                *size -= answer.value.take().map_or(0, |value| value.size());
+            }
+            answer.since + grace.max(known) > now
+        });
     }
 
     /// Whether the cache has no space for one more value of this size.

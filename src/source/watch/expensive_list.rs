@@ -79,10 +79,11 @@ impl<S: ListWatchSink> Reflector<S> {
             self.sink.end_list();
         }
         let applied = self.apply_kept().await;
-        match applied {
-            _ if keeps_versions => {}
-            Ok(true) => self.sink.end_list(),
-            _ => self.sink.discard_list().await,
+        if !keeps_versions {
+            match applied {
+                Ok(true) => self.sink.end_list(),
+                _ => self.sink.discard_list().await,
+            }
         }
         self.listed_expensive.clear();
         applied
